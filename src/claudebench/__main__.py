@@ -1,0 +1,5 @@
+"""`python -m claudebench`."""
+
+from claudebench.cli.main import run
+
+run()

@@ -1,0 +1,178 @@
+"""The composition root: the only file that knows every room.
+
+An `App` goes through starting -> ready -> stopped. Doors ask `ready` before they let anything in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from claudebench import __version__
+from claudebench.errors import ClaudeBenchError, InvalidParams
+from claudebench.events import log as event_log
+from claudebench.events.log import EventLog
+from claudebench.events.model import Catalogue
+from claudebench.hooks import handlers as hook_handlers
+from claudebench.hooks import requests as hook_requests
+from claudebench.hooks.chain import Chain
+from claudebench.hooks.guard import Guard
+from claudebench.hooks.rules import builtin
+from claudebench.instances import handlers as instance_handlers
+from claudebench.instances import model as instance_model
+from claudebench.instances import store as instance_store
+from claudebench.instances.store import InstanceStore
+from claudebench.rpc.context import Caller
+from claudebench.rpc.dispatcher import Dispatcher
+from claudebench.rpc.registry import HandlerRegistry
+from claudebench.store.connection import Address, Connection
+from claudebench.store.datadir import DataDir
+from claudebench.store.keys import is_workspace
+from claudebench.store.origin import Origin
+from claudebench.store.server import EmbeddedStore
+from claudebench.system import handlers as system_handlers
+from claudebench.system.observer import Observer
+from claudebench.tasks import handlers as task_handlers
+from claudebench.tasks import model as task_model
+from claudebench.tasks import store as task_store
+from claudebench.tasks.store import TaskStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claudebench.settings import Settings
+    from claudebench.system.model import Health
+
+log = structlog.get_logger("claudebench")
+
+COMMANDS = (
+    *task_handlers.COMMANDS,
+    *instance_handlers.COMMANDS,
+    *hook_handlers.COMMANDS,
+    *system_handlers.COMMANDS,
+)
+SCRIPTS = (*task_store.SCRIPTS, *instance_store.SCRIPTS, *event_log.SCRIPTS)
+CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
+TICK_S = 0.5
+WORKSPACES_MAX = 1000
+STORE_WITHIN_S = 60.0
+
+
+class App:
+    """A server without its doors."""
+
+    def __init__(self, settings: Settings, given_ms: Callable[[], str] = str) -> None:
+        """Take the settings; `given_ms` injects time into a test store ('' in production)."""
+        self.settings = settings
+        self.ready = False
+        self.operator_token = ""
+        self.dispatcher: Dispatcher
+        self.connection: Connection
+        self.observer: Observer
+        self.data_dir = DataDir(settings.data_dir)
+        self._given_ms = given_ms
+        self._workspaces = {settings.workspace: None}
+        self._open = AsyncExitStack()
+
+    @property
+    def durability(self) -> str:
+        """What a power loss may cost, in the words of the ready line."""
+        if self.settings.redis_url:
+            return "external (the store's own configuration decides)"
+        return {"everysec": "everysec (power loss: at most 2 s)", "always": "always (power loss: nothing)"}[
+            self.settings.durability
+        ]
+
+    async def start(self) -> None:
+        """Start the store, connect, bind every command; ready from then on.
+
+        Raises:
+            ClaudeBenchError: the data directory is held, the store refuses, or nothing answers.
+        """
+        try:
+            address = await self._store_address()
+            self.connection = Connection(address, SCRIPTS)
+            await self.connection.open(STORE_WITHIN_S)
+            self._open.push_async_callback(self.connection.close)
+            self._compose()
+            ticking = asyncio.create_task(self._tick(), name="sweep tick")
+            self._open.callback(ticking.cancel)
+        except BaseException:
+            await self.stop()
+            raise
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Close the connection, stop the embedded store, let the data directory go."""
+        self.ready = False
+        await self._open.aclose()
+
+    def enter_workspace(self, name: str) -> str:
+        """Return `name`, or the default for '', and keep its instances under watch.
+
+        Raises:
+            InvalidParams: the name is no workspace's.
+        """
+        if not name:
+            return self.settings.workspace
+        if name not in self._workspaces:
+            if not is_workspace(name):
+                raise InvalidParams(f"a workspace is named [a-z0-9-]{{1,40}}, not {name[:60]!r}")
+            if len(self._workspaces) < WORKSPACES_MAX:
+                self._workspaces[name] = None
+        return name
+
+    async def health(self) -> Health:
+        """Return what system.health answers."""
+        answer = await self.dispatcher.dispatch("system.health", b"{}", Caller(self.settings.workspace))
+        return cast("Health", answer.result)
+
+    async def _store_address(self) -> Address:
+        self._open.enter_context(self.data_dir)
+        self.operator_token = _operator_token(self.settings.data_dir / "token")
+        if self.settings.redis_url:
+            return Address.from_url(self.settings.redis_url)
+        store = EmbeddedStore(
+            self.data_dir, durability=self.settings.durability, max_memory=self.settings.max_memory
+        )
+        await store.start()
+        self._open.push_async_callback(store.stop)
+        return Address(socket=str(store.socket_path))
+
+    def _compose(self) -> None:
+        facts = EventLog(self.connection, CATALOGUE)
+        self.observer = observer = Observer(self.connection, self.durability, __version__)
+        chain = Chain()
+        chain.add("guard", Guard(builtin()), priority=0)
+        stores = {
+            TaskStore: TaskStore(self.connection),
+            InstanceStore: InstanceStore(self.connection),
+            EventLog: facts,
+            Chain: chain,
+            Observer: observer,
+        }
+        observer.registry = HandlerRegistry(COMMANDS, stores)
+        self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
+
+    async def _tick(self) -> None:
+        instances = InstanceStore(self.connection)
+        while True:
+            for workspace in list(self._workspaces):
+                with suppress(ClaudeBenchError):
+                    await instances.sweep(Origin(workspace, given_ms=self._given_ms()))
+            await asyncio.sleep(TICK_S)
+
+
+def _operator_token(path: Path) -> str:
+    """Return the operator's token, made on the first start and readable by its owner only."""
+    with suppress(FileExistsError):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    return path.read_text().strip()

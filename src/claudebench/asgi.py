@@ -1,0 +1,78 @@
+"""The ASGI application: which door a path leads to. No middleware; every request passes the gate once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudebench.errors import ClaudeBenchError, NotFound, Unavailable
+from claudebench.transports import hooks, http, jsonrpc, metrics
+from claudebench.transports.http import Refused, Response, encode
+
+if TYPE_CHECKING:
+    from claudebench.app import App
+    from claudebench.transports.http import Gate, Receive, Scope, Send
+
+STARTING_RETRY_MS = 250
+
+
+class Doors:
+    """The application that a server such as uvicorn runs."""
+
+    def __init__(self, app: App) -> None:
+        """Take the composed app; until it is ready every door but liveness answers 503."""
+        self._app = app
+        self._gate: Gate = http.Gate(app.settings, lambda: app.operator_token)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection (ASGI)."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"no door for {scope['type']}")
+        try:
+            response = await self._answer(scope, receive)
+        except ClaudeBenchError as error:
+            response = http.problem(error)
+        await http.answer(response, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        headers = self._gate.check(scope["headers"])
+        workspace, path = _split(scope["path"])
+        if scope["method"] == "GET":
+            return await self._get(path, headers, scope["query_string"])
+        if scope["method"] != "POST":
+            raise Refused(405, "use GET or POST")
+        http.want_json(headers)
+        body = await http.read_body(headers, receive)
+        role = self._gate.role(headers)
+        if not self._app.ready:
+            raise Unavailable("the server is starting", retryAfterMs=STARTING_RETRY_MS, reason="starting")
+        workspace = self._app.enter_workspace(workspace)
+        dispatcher = self._app.dispatcher
+        if path == "/rpc":
+            return await jsonrpc.answer(dispatcher, body, workspace, role)
+        if path.startswith("/hooks/"):
+            return await hooks.answer(dispatcher, path.removeprefix("/hooks/"), body, workspace, role)
+        raise NotFound(f"nothing answers POST {path[:100]}")
+
+    async def _get(self, path: str, headers: dict[bytes, bytes], query: bytes) -> Response:
+        if path == "/health" and query == b"live":
+            return Response(200, b'{"status":"alive"}')
+        if not self._app.ready:
+            raise Unavailable("the server is starting", retryAfterMs=STARTING_RETRY_MS, reason="starting")
+        if path == "/health":
+            return await self._health()
+        self._gate.role(headers)
+        if path == "/metrics":
+            return metrics.answer(self._app)
+        raise NotFound(f"nothing answers GET {path[:100]}")
+
+    async def _health(self) -> Response:
+        health = await self._app.health()
+        return Response(200 if health.status != "unhealthy" else 503, encode(health))
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Return the workspace ('' for the default) and the rest of a path `/w/{workspace}/...`."""
+    if not path.startswith("/w/"):
+        return "", path
+    workspace, _, rest = path.removeprefix("/w/").partition("/")
+    return workspace, f"/{rest}"

@@ -1,0 +1,60 @@
+"""A small blocking client of one server: one keep-alive socket, our errors raised as our errors."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from claudebench.errors import BY_CODE, Internal, Unavailable
+
+TIMEOUT_S = 30.0
+
+
+class Client:
+    """Calls commands of the server at `url`; `instance` names the caller in every call."""
+
+    def __init__(self, url: str, *, instance: str = "", token: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        """Take the address; nothing is sent yet."""
+        parts = urlsplit(url)
+        self.url = url.rstrip("/")
+        self._path = f"{parts.path.rstrip('/')}/rpc"
+        self._connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._metadata = {"instanceId": instance} if instance else {}
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        """Run a command and return its result.
+
+        Raises:
+            ClaudeBenchError: the server's error, or Unavailable (outcome unknown) when it cannot be reached.
+        """
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, "metadata": self._metadata}
+        reply = json.loads(self.post(self._path, json.dumps(request).encode()))
+        if "error" not in reply:
+            return reply["result"]
+        error = reply["error"]
+        outcome = error.get("data", {}).pop("outcome", "unknown")
+        raise BY_CODE.get(error["code"], Internal)(error["message"], outcome=outcome, **error["data"])
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """Send a body and return the answer's."""
+        try:
+            self._connection.request("POST", path, body, self._headers)
+            return self._connection.getresponse().read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            message = f"no server answers at {self.url} ({error}); start one with: claudebench up"
+            raise Unavailable(message, outcome="unknown", reason="server") from None
+
+    def close(self) -> None:
+        """Let the socket go."""
+        self._connection.close()
+
+
+def read_token(data_dir: Path) -> str:
+    """Return the operator's token of a data directory, '' where there is none."""
+    path = data_dir / "token"
+    return path.read_text().strip() if path.is_file() else ""

@@ -1,0 +1,120 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from claudebench import __version__
+from claudebench.errors import BY_CODE, ClaudeBenchError, SettingsError, Unavailable
+
+FAILED, USAGE, UNREACHABLE, NOT_FOUND, CONFLICT = 1, 2, 3, 4, 5
+EXIT_CODES = {-32010: NOT_FOUND, -32601: NOT_FOUND, -32011: CONFLICT, -32012: CONFLICT}
+
+app = typer.Typer(
+    name="claudebench",
+    help="The server between your coding agents: tasks handed out once, tool calls judged, everything on record.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Url = Annotated[str, typer.Option("--url", envvar="CLAUDEBENCH_URL", help="Where the server answers.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the store, the lock and the operator's token.")]
+DEFAULT_URL = "http://127.0.0.1:7420"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"claudebench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Take the options that come before a command."""
+
+
+@app.command()
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: 7420].")] = None,
+    data_dir: DataDir = None,
+    redis_url: Annotated[str | None, typer.Option(help="Use this Redis or Valkey >= 7.0, not the embedded one.")] = None,
+    workspace: Annotated[str | None, typer.Option(help="Workspace of plain paths [default: default].")] = None,
+    durability: Annotated[str | None, typer.Option(help="everysec or always [default: everysec].")] = None,
+    limits: Annotated[str | None, typer.Option(help="on or off: the loop guard [default: on].")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Bound of the embedded store, such as 512mb.")] = None,
+    json: Json = False,
+) -> None:
+    """Run the server in the foreground until it is interrupted."""
+    from claudebench.cli import serve
+    from claudebench.settings import load
+
+    settings = load(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        redis_url=redis_url,
+        workspace=workspace,
+        durability=durability,
+        limits=limits,
+        max_memory=max_memory,
+    )
+    serve.run(settings, json=json)
+
+
+@app.command()
+def demo(
+    tasks: Annotated[int, typer.Option(min=10, max=100_000, help="How many tasks the fleet works off.")] = 400,
+    workers: Annotated[int, typer.Option(min=2, max=32, help="How many agents, each a process.")] = 4,
+    json: Json = False,
+) -> None:
+    """Show the main job: a simulated fleet on an embedded store, a killed agent, a denied command."""
+    from claudebench.cli import demo as show
+
+    raise typer.Exit(show.run(tasks=tasks, workers=workers, json=json))
+
+
+@app.command()
+def scripts(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """List the Lua scripts: what each succeeds, its hash, its calls and its times on this server."""
+    from claudebench.cli.show import show_scripts
+
+    show_scripts(url, json=json)
+
+
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each row runs, per round.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds; the median counts.")] = 3,
+    only: Annotated[str | None, typer.Option(help="Only the rows whose name holds this.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the figures, machine and versions to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure a fresh server against the store's own limit in the same run."""
+    from claudebench.cli.bench import run as run_bench
+
+    run_bench(seconds=seconds, rounds=rounds, only=only, save=save, json=json)
+
+
+def run() -> None:
+    """Run the command line; errors of ours become one line and an exit code."""
+    try:
+        app()
+    except ClaudeBenchError as error:
+        print(f"claudebench: {error.message}", file=sys.stderr)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: ClaudeBenchError) -> int:
+    if isinstance(error, SettingsError):
+        return USAGE
+    if isinstance(error, Unavailable) and error.data.get("reason") == "server":
+        return UNREACHABLE
+    return EXIT_CODES.get(error.code, FAILED) if type(error) in BY_CODE.values() else FAILED

@@ -1,0 +1,138 @@
+"""`claudebench up`: the app behind uvicorn, from the first bind to the last drained request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json as jsonlib
+import logging
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import uvicorn
+import uvloop
+
+from claudebench import __version__
+from claudebench.app import App
+from claudebench.asgi import Doors
+from claudebench.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudebench.settings import Settings
+
+DRAIN_S = 8
+BACKLOG = 2048
+
+
+def run(settings: Settings, *, json: bool) -> None:
+    """Serve until SIGINT or SIGTERM, drain, return.
+
+    Raises:
+        ClaudeBenchError: the address is taken, or the store cannot be had.
+    """
+    _configure_logs()
+    listener = _listen(settings)
+    with contextlib.closing(listener):
+        uvloop.run(_serve(settings, listener, json=json))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: they raise the signal again at the end, and we exit 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> None:
+    app = App(settings)
+    server = _Server(_config(Doors(app)))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, server)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    starting = asyncio.create_task(app.start())
+    try:
+        await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            url = _url(settings, listener)
+            app.data_dir.note(url=url)
+            _print_ready(app, url, json=json)
+            await serving
+    finally:
+        server.should_exit = True
+        starting.cancel()
+        await asyncio.wait((serving, starting))
+        await app.stop()
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
+def _config(doors: Doors) -> uvicorn.Config:
+    return uvicorn.Config(
+        doors,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        backlog=BACKLOG,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another with --port"
+        ) from None
+    return listener
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _print_ready(app: App, url: str, *, json: bool) -> None:
+    facts: dict[str, Any] = {
+        "url": url,
+        "durability": app.durability,
+        "dataDir": str(app.data_dir.path),
+        "version": __version__,
+    }
+    print(jsonlib.dumps({"ready": True, **facts}) if json else f"ready at {url} · durability {app.durability}", flush=True)
+
+
+def _configure_logs() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )

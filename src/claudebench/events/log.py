@@ -1,0 +1,71 @@
+"""The log as handlers see it: append a fact, read the newest, ask how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from claudebench.events.model import Catalogue, Event, Trace
+from claudebench.store.script import Script
+from claudebench.telemetry.time import iso
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from claudebench.store.connection import Connection
+    from claudebench.store.origin import Origin
+
+APPEND = Script(__package__, "append")
+POSITION = Script(__package__, "position")
+RECENT = Script(__package__, "recent")
+SCRIPTS = (APPEND, POSITION, RECENT)
+
+RECENT_MAX = 1000
+_trace = msgspec.json.Decoder(Trace)
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """The event log of every workspace."""
+
+    connection: Connection
+    catalogue: Catalogue
+
+    def append(self, origin: Origin, type_: str, subject: str, payload: bytes) -> asyncio.Future[Any]:
+        """Send a fact to the log; the future holds `[position]`.
+
+        Raises:
+            ValueError: the type is in no catalogue.
+        """
+        if not self.catalogue.admits(type_):
+            raise ValueError(f"no event type {type_!r} is declared")
+        return self.connection.run(APPEND, origin.workspace, *origin.head, type_, subject, payload)
+
+    async def recent(self, workspace: str, limit: int) -> list[Event]:
+        """Return the newest events, newest first, at most 1,000."""
+        entries = await self.connection.run(RECENT, workspace, min(limit, RECENT_MAX))
+        return [_event(position.decode(), fields) for position, fields in entries]
+
+    async def position(self, workspace: str) -> tuple[str, int]:
+        """Return the last position ('' for an empty log) and how many events were ever written."""
+        position, written = await self.connection.run(POSITION, workspace)
+        return position.decode(), written
+
+
+def _event(position: str, fields: list[bytes]) -> Event:
+    named = dict(zip(fields[::2], fields[1::2], strict=True))
+    trace = _trace.decode(named[b"meta"]) if named[b"meta"] else Trace()
+    return Event(
+        id=position,
+        type=named[b"type"].decode(),
+        subject=named[b"subject"].decode(),
+        actor=named[b"actor"].decode(),
+        payload=msgspec.Raw(named[b"payload"]),
+        time=iso(int(named[b"at"])),
+        correlation_id=trace.correlation_id,
+        causation_id=trace.causation_id,
+        traceparent=trace.traceparent,
+        session_id=trace.session_id,
+    )

@@ -1,0 +1,57 @@
+"""What an event is, and the catalogue of those that exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OWN_PREFIX = "x."
+
+
+class Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """A fact: what happened to which subject, told by whom, when. `id` is its position in the log."""
+
+    id: str
+    type: str
+    subject: str
+    payload: msgspec.Raw
+    time: str
+    actor: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    session_id: str = ""
+
+
+class Trace(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What an event carries of the request that made it."""
+
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One entry of the catalogue."""
+
+    name: str
+    meaning: str
+
+
+class Catalogue:
+    """Every type that a script or a handler may emit; own handlers add theirs under `x.`."""
+
+    def __init__(self, types: Iterable[EventType]) -> None:
+        """Take the rooms' types."""
+        self.types = {each.name: each for each in types}
+
+    def admits(self, name: str) -> bool:
+        """Tell whether an event of this type may be written."""
+        return name in self.types or name.startswith(OWN_PREFIX)

@@ -1,0 +1,8 @@
+-- append: a fact that is a change by itself, such as a guard's decision.
+--
+-- uses  presence sweep event
+-- ARGV  given_ms actor meta type subject payload
+-- Returns {position}.
+touch(actor)
+sweep()
+return {emit(type, subject, payload)}

@@ -1,0 +1,6 @@
+-- recent: the newest facts of the log, newest first.
+--
+-- KEYS  ev
+-- ARGV  limit
+-- Returns the entries as XREVRANGE answers them.
+return redis.call('XREVRANGE', k_ev, '+', '-', 'COUNT', limit)

@@ -1,0 +1,62 @@
+"""The words of this room: a call that wants to run, and what was decided about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+Action = Literal["allow", "deny", "ask", "rewrite", "warn"]
+Verdict = Literal["allow", "deny", "ask", "rewrite"]
+Severity = Literal["critical", "high", "medium", "low"]
+FailMode = Literal["deny", "allow", "ask"]
+
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
+STRICTNESS: dict[Action, int] = {"deny": 4, "ask": 3, "rewrite": 2, "warn": 1, "allow": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One use of a tool, before it runs. `params` is a JSON value as the agent sent it."""
+
+    tool: str
+    params: object
+    cwd: str | None = None
+    home: str | None = None
+    agent: str | None = None
+    session_id: str | None = None
+    instance_id: str | None = None
+
+    def with_params(self, params: object) -> ToolCall:
+        """Return the same call with other parameters: what a rewrite makes of it."""
+        return replace(self, params=params)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, by which rule, and what the agent is told. `modified` is the whole rewritten `params`."""
+
+    decision: Verdict
+    reason: str | None = None
+    rule_id: str | None = None
+    modified: object | None = None
+    warnings: tuple[str, ...] = ()
+    severity: Severity | None = None
+
+    @property
+    def allow(self) -> bool:
+        """Whether the tool may run now, perhaps with modified parameters."""
+        return self.decision in ("allow", "rewrite")
+
+    def stricter_than(self, other: Decision) -> bool:
+        """Whether this decision beats the other one."""
+        return STRICTNESS[self.decision] > STRICTNESS[other.decision]
+
+
+ALLOW = Decision("allow")
+
+
+class Decider(Protocol):
+    """A link that needs no event loop: judges a call at once, or has no opinion."""
+
+    def decide(self, call: ToolCall) -> Decision | None:
+        """Judge one call."""

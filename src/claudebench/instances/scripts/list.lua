@@ -1,0 +1,19 @@
+-- list: the instances heard of and, after them, those that went OFFLINE in the last day.
+--
+-- uses  clock
+-- KEYS  alive offline inst held
+-- ARGV  given_ms limit
+-- Returns {now_ms, i, deadline_ms, held, doc, incarnation, deadAfterMs, ...}; deadline 0 is OFFLINE.
+local reply = {now_ms}
+local function add(index, is_alive)
+  for _, i in ipairs(redis.call('ZRANGE', index, 0, limit - 1)) do
+    local record = redis.call('HMGET', k_inst(i), 'doc', 'incarnation', 'deadAfterMs', 'offline')
+    if record[1] and (is_alive == not record[4]) then
+      for _, value in ipairs({i, is_alive and redis.call('ZSCORE', index, i) or '0', redis.call('ZCARD', k_held(i)),
+        record[1], record[2], record[3]}) do reply[#reply + 1] = value end
+    end
+  end
+end
+add(k_alive, true)
+add(k_offline, false)
+return reply

@@ -1,0 +1,102 @@
+"""What a handler may do besides answering: know its caller, call another command, emit an event of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from claudebench.errors import InvalidParams
+from claudebench.events.model import OWN_PREFIX, Trace
+from claudebench.rpc.envelope import NO_METADATA, Metadata
+from claudebench.store.origin import Origin
+
+if TYPE_CHECKING:
+    from claudebench.rpc.dispatcher import Dispatcher
+
+Role = Literal["agent", "operator"]
+T = TypeVar("T")
+_encode = msgspec.json.Encoder().encode
+
+
+class Change(NamedTuple):
+    """What a store method answers that changed something: the position of its event, and the result."""
+
+    position: str
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, as far as the door could tell."""
+
+    workspace: str = "default"
+    role: Role = "agent"
+    metadata: Metadata = NO_METADATA
+
+
+class Context:
+    """One call in progress."""
+
+    __slots__ = ("_dispatcher", "caller", "position")
+
+    def __init__(self, dispatcher: Dispatcher, caller: Caller) -> None:
+        """Take the dispatcher that nested calls go through, and the caller they inherit."""
+        self._dispatcher = dispatcher
+        self.caller = caller
+        self.position = ""
+
+    @property
+    def workspace(self) -> str:
+        """The workspace of the call."""
+        return self.caller.workspace
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the caller showed the operator's token."""
+        return self.caller.role == "operator"
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the caller told of itself."""
+        return self.caller.metadata
+
+    @property
+    def now(self) -> str:
+        """The injected time in ms on a test store; empty in production, where the store's own clock decides."""
+        return self._dispatcher.given_ms()
+
+    def origin(self, actor: str = "") -> Origin:
+        """Return where a change of this call comes from; `actor` defaults to the instance the caller named."""
+        return Origin(self.workspace, actor or self.metadata.instance_id, _trace(self.metadata), self.now)
+
+    def at(self, change: Change) -> Any:
+        """Note the position of a change and return its result."""
+        self.position = change.position
+        return change.result
+
+    async def call(self, command: str, **params: Any) -> Any:
+        """Run another command for the same caller and return its result."""
+        reply = await self._dispatcher.dispatch(command, _encode(params), self.caller)
+        return reply.result
+
+    async def emit(self, type_: str, subject: str, payload: dict[str, Any]) -> str:
+        """Append an event of your own, of a type that begins with `x.`, and return its position.
+
+        Raises:
+            InvalidParams: the type does not begin with `x.`.
+        """
+        if not type_.startswith(OWN_PREFIX):
+            raise InvalidParams(f"own events begin with {OWN_PREFIX!r}, not {type_!r}")
+        (position,) = await self._dispatcher.log.append(self.origin(), type_, subject, _encode(payload))
+        self.position = position.decode()
+        return self.position
+
+
+def _trace(metadata: Metadata) -> bytes:
+    if metadata is NO_METADATA:
+        return b""
+    trace = Trace(metadata.correlation_id, metadata.causation_id, metadata.traceparent, metadata.session_id)
+    encoded = _encode(trace)
+    return b"" if encoded == b"{}" else encoded

@@ -1,0 +1,96 @@
+"""The one way in: look up, validate, run under one span, answer the result with its position or raise one of our errors."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import structlog
+
+from claudebench.errors import ClaudeBenchError, Internal, InvalidParams, Unauthorized, nearest
+from claudebench.rpc.context import Caller, Context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claudebench.events.log import EventLog
+    from claudebench.rpc.registry import Bound, HandlerRegistry
+
+log = structlog.get_logger("claudebench")
+_WHERE = re.compile(r"(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
+
+
+class Answer(NamedTuple):
+    """What a command came to."""
+
+    result: Any
+    position: str
+
+
+class Dispatcher:
+    """Runs commands."""
+
+    def __init__(self, registry: HandlerRegistry, event_log: EventLog, given_ms: Callable[[], str]) -> None:
+        """Take the registry, the log for own events, and the source of injected time ('' in production)."""
+        self.registry = registry
+        self.log = event_log
+        self.given_ms = given_ms
+
+    async def dispatch(self, name: str, params: bytes | msgspec.Raw, caller: Caller) -> Answer:
+        """Run the command `name` with `params`, the JSON of its request.
+
+        Raises:
+            ClaudeBenchError: one of ours, always; anything else becomes `Internal` with a reference to the log.
+        """
+        bound = self.registry.find(name)
+        started, code = perf_counter_ns(), 0
+        try:
+            return await self._run(bound, params, caller)
+        except ClaudeBenchError as error:
+            code = error.code
+            raise
+        except Exception as error:
+            code = Internal.code
+            raise _internal(name, error) from error
+        finally:
+            bound.instrument.finish(started, caller.workspace, caller.metadata.traceparent, code)
+
+    async def _run(self, bound: Bound, params: bytes | msgspec.Raw, caller: Caller) -> Answer:
+        command = bound.command
+        if command.operator and caller.role != "operator":
+            raise Unauthorized(f"{command.name} is the operator's; send the token of the data directory")
+        if command.changes and caller.metadata.idempotency_key:
+            raise InvalidParams("idempotency keys are not honoured yet, so none may be sent", field="idempotencyKey")
+        try:
+            request = bound.decode(params)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise invalid(str(error), command.input) from None
+        context = Context(self, caller)
+        if bound.context_name:
+            result = await bound.function(request, **{bound.context_name: context}, **bound.stores)
+        else:
+            result = await bound.function(request, **bound.stores)
+        return Answer(result, context.position)
+
+
+def invalid(message: str, wanted: type[msgspec.Struct]) -> InvalidParams:
+    """Turn the decoder's sentence into `errors: [{path, message, nearest?}]`."""
+    found = _WHERE.match(message)
+    assert found
+    path = (found["path"] or "$").removeprefix("$.").removeprefix("$")
+    issue = {"path": path, "message": found["message"]}
+    if unknown := _UNKNOWN_FIELD.search(found["message"]):
+        issue["path"] = f"{path}.{unknown[1]}".lstrip(".")
+        near = nearest(unknown[1], wanted.__struct_encode_fields__) if not path else None
+        issue |= {"nearest": near} if near else {}
+    return InvalidParams(found["message"], errors=[issue])
+
+
+def _internal(name: str, error: Exception) -> Internal:
+    reference = secrets.token_hex(4)
+    log.error("internal error", command=name, reference=reference, exc_info=error)
+    return Internal(reference=reference, outcome="unknown")

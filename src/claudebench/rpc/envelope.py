@@ -1,0 +1,169 @@
+"""JSON-RPC 2.0 on the wire, and what no JSON from outside may hold: depth over 64, NUL, lone surrogates, a key twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from claudebench.errors import ClaudeBenchError, InvalidParams, InvalidRequest, ParseError
+
+DEPTH_MAX = 64
+BATCH_MAX = 1000
+EMPTY = msgspec.Raw(b"{}")
+Id = int | float | str | None
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_SPACED_COLON = re.compile(rb'"\s+:')
+_ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class Metadata(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True):
+    """What a caller tells of itself and of the call; other members are free and ignored."""
+
+    instance_id: str = ""
+    session_id: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    idempotency_key: str = ""
+    timestamp: int | float | str | None = None
+
+
+NO_METADATA = Metadata()
+
+
+class Request(msgspec.Struct):
+    """One request; without `id` it is a notification."""
+
+    jsonrpc: Literal["2.0"]
+    method: str
+    params: msgspec.Raw = EMPTY
+    id: int | float | str | None | msgspec.UnsetType = msgspec.UNSET
+    metadata: Metadata = NO_METADATA
+
+
+class _Identified(msgspec.Struct):
+    id: int | float | str | None = None
+
+
+class Position(msgspec.Struct, omit_defaults=True):
+    """The metadata of a reply: the position of the event that the change made."""
+
+    position: str = ""
+
+
+class Reply(msgspec.Struct):
+    """A result."""
+
+    jsonrpc: str
+    result: Any
+    id: Id
+    metadata: Position | msgspec.UnsetType = msgspec.UNSET
+
+
+class Failure(msgspec.Struct):
+    """An error."""
+
+    jsonrpc: str
+    error: dict[str, Any]
+    id: Id
+
+
+_request = msgspec.json.Decoder(Request)
+_identified = msgspec.json.Decoder(_Identified)
+_batch = msgspec.json.Decoder(list[msgspec.Raw])
+_any = msgspec.json.Decoder()
+
+
+def check_depth(body: bytes) -> None:
+    """Raise ParseError when brackets nest deeper than 64, without recursion and without decoding."""
+    if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
+        return
+    brackets = _STRINGS.sub(b"", body).translate(_ONE_BRACKET, _NO_BRACKET)
+    for _ in range(DEPTH_MAX):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return
+    raise ParseError(f"the body is not valid JSON, or nests deeper than {DEPTH_MAX}")
+
+
+def check_text(body: bytes) -> None:
+    """Raise InvalidParams for a NUL character, a lone surrogate or a duplicate key anywhere in `body`.
+
+    The quick test counts keys; only a body that it cannot clear is read by the slow one.
+    """
+    try:
+        decoded = _any.decode(body)
+    except msgspec.DecodeError as error:
+        raise InvalidParams(f"the text cannot be decoded: {error}") from None
+    if b"\\u0000" in body or body.count(b'":') != _keys(decoded) or _SPACED_COLON.search(body):
+        _refuse_slowly(body)
+
+
+def _keys(value: Any) -> int:
+    if type(value) is dict:
+        return len(value) + sum(_keys(each) for each in value.values() if type(each) in (dict, list))
+    if type(value) is list:
+        return sum(_keys(each) for each in value if type(each) in (dict, list))
+    return 0
+
+
+def _refuse_slowly(body: bytes) -> None:
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise InvalidParams("an object names the same key twice")
+        return members
+
+    decoded = json.loads(body, object_pairs_hook=check)
+    if b"\\u0000" in body and "\\u0000" in json.dumps(decoded).replace("\\\\", ""):
+        raise InvalidParams("text may not hold the NUL character")
+
+
+def read_batch(body: bytes) -> list[msgspec.Raw]:
+    """Return the requests of a batch, undecoded.
+
+    Raises:
+        ParseError: the body is not valid JSON.
+        InvalidRequest: the batch is empty or longer than 1,000.
+    """
+    try:
+        requests = _batch.decode(body)
+    except msgspec.DecodeError as error:
+        raise ParseError(str(error)) from None
+    if not 0 < len(requests) <= BATCH_MAX:
+        raise InvalidRequest(f"a batch holds 1 to {BATCH_MAX} requests, not {len(requests)}")
+    return requests
+
+
+def read_request(body: bytes | msgspec.Raw) -> Request:
+    """Return one request.
+
+    Raises:
+        ParseError: the body is not valid JSON.
+        InvalidRequest: it is JSON but no JSON-RPC 2.0 request.
+    """
+    try:
+        return _request.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ParseError(str(error)) from None
+
+
+def read_id(body: bytes | msgspec.Raw) -> Id:
+    """Return the id of what is no valid request, or None where it has none."""
+    try:
+        return _identified.decode(body).id
+    except msgspec.DecodeError:
+        return None
+
+
+def failure(error: ClaudeBenchError, id_: Id) -> Failure:
+    """Return the error reply of JSON-RPC."""
+    data = {"outcome": error.outcome, **error.data}
+    return Failure("2.0", {"code": error.code, "message": error.message, "data": data}, id_)

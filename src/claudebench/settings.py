@@ -1,0 +1,117 @@
+"""Settings: options of the command line, then CLAUDEBENCH_* variables, then claudebench.toml, then defaults.
+
+An unknown name is an error that offers the nearest known one, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from claudebench.errors import SettingsError, nearest
+
+FILE = "claudebench.toml"
+PREFIX = "CLAUDEBENCH_"
+CLIENT_NAMES = frozenset({"url"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+WORKSPACE = r"^[a-z0-9-]{1,40}$"
+
+
+class Settings(BaseSettings):
+    """Everything that can be chosen at start; frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on; another than loopback needs a token")
+    port: int = Field(7420, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: Path = Field(user_data_path("claudebench"), description="folder of the store, the lock and the token")
+    redis_url: str | None = Field(None, description="an existing Redis or Valkey >= 7.0 instead of the embedded one")
+    workspace: str = Field("default", pattern=WORKSPACE, description="the workspace of plain paths")
+    durability: Literal["everysec", "always"] = Field("everysec", description="how often the store syncs to disk")
+    limits: Literal["on", "off"] = Field("on", description="the loop guard per caller and command")
+    max_memory: str | None = Field(None, description="bound of the embedded store, such as 512mb")
+    token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the sources; the file is read by `load`, which can name its unknown keys."""
+        return (init_settings, env_settings)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK
+
+
+def load(**options: Any) -> Settings:
+    """Return the settings in force; options that are None count as not given.
+
+    Raises:
+        SettingsError: a name is unknown or a value does not fit; the message names it and what to type.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    from_file = _file_settings()
+    _check_environment()
+    in_environment = {name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)}
+    below = {name: value for name, value in from_file.items() if name not in in_environment}
+    try:
+        settings = Settings(**{**below, **given})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+    if not settings.is_loopback and not settings.token:
+        raise SettingsError(
+            f"{settings.host} can be reached by other machines; set {PREFIX}TOKEN to at least 16 characters first"
+        )
+    return settings
+
+
+def _file_settings() -> dict[str, Any]:
+    path = Path(FILE)
+    if not path.is_file():
+        return {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    _check_names(found, str(path))
+    return found
+
+
+def _check_environment() -> None:
+    names = {name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)}
+    _check_names(names - CLIENT_NAMES, "the environment", prefix=PREFIX)
+
+
+def _check_names(names: Any, where: str, prefix: str = "") -> None:
+    for name in names:
+        if name not in Settings.model_fields:
+            near = nearest(name, Settings.model_fields)
+            shown, offer = (name.upper(), near and near.upper()) if prefix else (name, near)
+            hint = f"; did you mean {prefix}{offer}?" if offer else ""
+            raise SettingsError(f"{where} sets {prefix}{shown}, which is no setting{hint}")
+
+
+def _sentence(error: ValidationError) -> str:
+    issue = error.errors()[0]
+    name = ".".join(map(str, issue["loc"]))
+    return f"{name} cannot be {issue['input']!r}: {issue['msg']}"

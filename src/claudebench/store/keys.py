@@ -1,0 +1,68 @@
+"""Every key of the store, spelt once. Lua gets its spelling from here (`lua`), the docs get their table.
+
+A workspace is the hash tag, so every key of a workspace lies in one Redis Cluster slot. In Lua a key is `k_<name>`:
+a string, or a function of its parts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+WORKSPACE = re.compile(r"[a-z0-9-]{1,40}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One kind of key: `tail` follows the workspace prefix and names its parts in braces."""
+
+    name: str
+    tail: str
+    type: str
+    meaning: str
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of the parts that vary, in order."""
+        return re.findall(r"{(\w+)}", self.tail)
+
+    def lua(self) -> str:
+        """Return the Lua definition of `k_<name>`."""
+        pieces = re.split(r"{(\w+)}", self.tail)
+        terms = [piece if at % 2 else f"'{piece}'" for at, piece in enumerate(pieces) if piece]
+        spelt = " .. ".join(["KEYS[1]", *terms])
+        if not self.parts:
+            return f"local k_{self.name} = {spelt}"
+        return f"local function k_{self.name}({', '.join(self.parts)}) return {spelt} end"
+
+
+KEYS: dict[str, Key] = {
+    key.name: key
+    for key in (
+        Key("meta", "meta", "hash", "seq, lastSweep, graceFrom, schema; test on a store whose clock tests may set"),
+        Key("task", "task:{n}", "hash", "doc (JSON, opaque to Lua), row (moving fields, msgpack), result, error"),
+        Key("ready", "ready:{sig}", "zset", "n -> rank: pending, free, unblocked tasks that ask for the roles sig"),
+        Key("sigs", "sigs", "hash", "sig -> size of ready:sig, at most 64"),
+        Key("denied", "denied:{sig}:{i}", "zset", "n -> rank: exact subset of ready:sig that i was denied"),
+        Key("held", "held:{i}", "zset", "n -> rank: reserved for i or in progress by i; its size is the load of i"),
+        Key("reserved", "reserved:{i}", "zset", "n -> rank: subset of held:i that is still pending"),
+        Key("own", "own:{i}", "zset", "n -> rank: every task whose owner is i, finished ones included"),
+        Key("lease", "lease", "zset", "n -> deadline ms of explicit leases"),
+        Key("alive", "alive", "zset", "i -> ms at which i is declared dead unless it is heard of"),
+        Key("offline", "offline", "zset", "i -> ms since when it is OFFLINE"),
+        Key("inst", "inst:{i}", "hash", "doc, roles, capacity, deadAfterMs, incarnation, bootId, offline"),
+        Key("ls", "ls:{status}:{order}", "zset", "n -> order value, per status and for `all`"),
+        Key("dead", "dead", "zset", "n -> ms: dead letters"),
+        Key("ev", "ev", "stream", "the event log of the workspace"),
+    )
+}
+
+
+def prefix(workspace: str) -> str:
+    """Return the key prefix of a workspace; `_` is what belongs to no workspace."""
+    return "cb:{" + workspace + "}:"
+
+
+def is_workspace(name: str) -> bool:
+    """Tell whether `name` is a legal workspace name, `[a-z0-9-]{1,40}`."""
+    return WORKSPACE.match(name) is not None

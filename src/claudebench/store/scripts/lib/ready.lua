@@ -1,0 +1,16 @@
+-- ready: the queues of free tasks by the roles they ask for, and for each denied instance the exact subset it lost.
+-- uses  task
+-- KEYS  ready sigs denied
+--
+-- Defines add_ready(t), remove_ready(t).
+local function add_ready(t)
+  redis.call('ZADD', k_ready(t.sig), rank(t), t.n)
+  redis.call('HINCRBY', k_sigs, t.sig, 1)
+  for _, i in ipairs(t.deny) do redis.call('ZADD', k_denied(t.sig, i), rank(t), t.n) end
+end
+
+local function remove_ready(t)
+  redis.call('ZREM', k_ready(t.sig), t.n)
+  if redis.call('HINCRBY', k_sigs, t.sig, -1) == 0 then redis.call('HDEL', k_sigs, t.sig) end
+  for _, i in ipairs(t.deny) do redis.call('ZREM', k_denied(t.sig, i), t.n) end
+end

@@ -1,0 +1,282 @@
+"""What a task is: as it is stored (`Row`, `Doc`), as it is asked for, as it is answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from claudebench.events.model import EventType
+from claudebench.telemetry.time import iso
+
+Status = Literal["pending", "in_progress", "completed", "failed"]
+TaskId = Annotated[str, Meta(pattern=r"^t-[1-9][0-9]{0,13}$", description="t-<number>")]
+InstanceId = Annotated[str, Meta(pattern=r'^[^\s"\\,{}|\x00-\x20\x7f]{1,128}$', description="id of an instance")]
+Role = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Text = Annotated[str, Meta(min_length=1, max_length=500)]
+LeaseMs = Annotated[int, Meta(ge=100, le=86_400_000)]
+Epoch = Annotated[int, Meta(ge=0)]
+
+RESULT_MAX = METADATA_MAX = 65_536
+DEFAULT_PRIORITY, DEFAULT_ATTEMPTS = 50, 3
+
+EVENTS = (
+    EventType("task.created", "a task was added, free for whoever may take it"),
+    EventType("task.assigned", "a task was reserved for one instance"),
+    EventType("task.claimed", "an instance began a task; its epoch fences everyone before it"),
+    EventType("task.completed", "the holder said that the task is done"),
+    EventType("task.failed", "the holder said that it failed, or no attempt was left"),
+    EventType("task.returned", "a task is free again: released, unassigned, failed with a retry, or its owner is gone"),
+    EventType("task.deleted", "a task was removed"),
+)
+
+
+class Request(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A request that takes no member it does not name."""
+
+
+class Create(Request):
+    """task.create."""
+
+    text: Text
+    priority: Annotated[int, Meta(ge=0, le=100)] = DEFAULT_PRIORITY
+    requires: Annotated[list[Role], Meta(max_length=8)] = []
+    metadata: dict[str, Any] = {}
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] = DEFAULT_ATTEMPTS
+
+
+class One(Request):
+    """task.get, task.delete, task.unassign."""
+
+    id: TaskId
+
+
+class List(Request):
+    """task.list: newest first; the cursor of a page is in the page before it."""
+
+    status: Status | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    cursor: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,13}$")] | None = None
+
+
+class Count(Request):
+    """task.count."""
+
+
+class Assign(Request):
+    """task.assign."""
+
+    task_id: TaskId
+    instance_id: InstanceId
+
+
+class Claim(Request):
+    """task.claim."""
+
+    worker_id: InstanceId
+    max_tasks: Annotated[int, Meta(ge=1, le=10)] = 1
+    lease_ms: LeaseMs | None = None
+
+
+class Held(Request):
+    """What a holder says of its task; `workerId` and `epoch` fence it."""
+
+    id: TaskId | None = None
+    task_id: TaskId | None = None
+    worker_id: InstanceId | None = None
+    epoch: Epoch | None = None
+
+    def __post_init__(self) -> None:
+        """Want exactly one of `id` and its other name `taskId`."""
+        if (self.id is None) == (self.task_id is None):
+            raise ValueError("Name the task once, as `id` or as `taskId`")
+
+    @property
+    def number(self) -> int:
+        """The number in the id."""
+        return number(self.id or self.task_id or "")
+
+    @property
+    def fence(self) -> tuple[str, str]:
+        """Worker and epoch as a script takes them, '' where not given."""
+        return self.worker_id or "", "" if self.epoch is None else str(self.epoch)
+
+
+class Release(Held):
+    """task.release."""
+
+
+class Renew(Held):
+    """task.renew."""
+
+    lease_ms: LeaseMs = 60_000
+
+
+class Complete(Held):
+    """task.complete: without a result it is completed all the same."""
+
+    result: Raw = Raw()
+
+
+class Fail(Held):
+    """task.fail."""
+
+    error: Any = "failed"
+    retryable: bool = False
+
+
+class Row(msgspec.Struct, array_like=True):
+    """The moving fields of a task, as `scripts/lib/task.lua` packs them (msgpack array)."""
+
+    status: str
+    priority: int
+    owner: str
+    epoch: int
+    attempts: int
+    max_attempts: int
+    sig: str
+    lease_ms: int
+    ready_ms: int
+    created_ms: int
+    updated_ms: int
+    finished_ms: int
+    returned: bool
+    dead: bool
+    deny: list[str]
+
+
+class Doc(msgspec.Struct, rename="camel", omit_defaults=True):
+    """The fields that no transition moves."""
+
+    text: str
+    requires: list[str] = []
+    metadata: Raw = Raw(b"{}")
+    correlation_id: str = ""
+    traceparent: str = ""
+
+
+class Task(msgspec.Struct, rename="camel", kw_only=True):
+    """A task as it is answered."""
+
+    id: str
+    text: str
+    status: str
+    priority: int
+    epoch: int
+    attempts: int
+    max_attempts: int
+    requires: list[str]
+    metadata: Raw
+    created_at: str
+    updated_at: str
+    depends_on: list[str] = []
+    assigned_to: str | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+    lease_until: str | UnsetType = UNSET
+    dead_letter: bool | UnsetType = UNSET
+    completed_at: str | UnsetType = UNSET
+    correlation_id: str | UnsetType = UNSET
+    traceparent: str | UnsetType = UNSET
+
+
+class Page(msgspec.Struct, rename="camel"):
+    """A page of tasks; `totalCount` counts all of the asked status."""
+
+    tasks: list[Task]
+    total_count: int
+    has_more: bool
+    total_count_exact: bool = True
+    next_cursor: str | UnsetType = UNSET
+
+
+class Claimed(msgspec.Struct, rename="camel"):
+    """What a claim came to; `taskId` and `task` repeat the first of `tasks`."""
+
+    claimed: bool
+    tasks: list[Task]
+    task_id: str | UnsetType = UNSET
+    task: Task | UnsetType = UNSET
+
+
+class Assigned(msgspec.Struct, rename="camel"):
+    """A reservation."""
+
+    task_id: str
+    instance_id: str
+    assigned_at: str
+    epoch: int
+
+
+class Finished(msgspec.Struct, rename="camel"):
+    """How a task stands after its holder's last word; a retried one is pending and has no `completedAt`."""
+
+    id: str
+    status: str
+    completed_at: str | UnsetType = UNSET
+
+
+class Deleted(msgspec.Struct):
+    """A task that is gone."""
+
+    id: str
+    deleted: bool = True
+
+
+class Counts(msgspec.Struct, rename="camel"):
+    """How many tasks there are of each status."""
+
+    pending: int
+    in_progress: int
+    completed: int
+    failed: int
+    dead_letters: int
+
+
+def number(task_id: str) -> int:
+    """Return the number of an id, `t-7` -> 7."""
+    return int(task_id[2:])
+
+
+_decode_row = msgspec.msgpack.Decoder(Row).decode
+_decode_doc = msgspec.json.Decoder(Doc).decode
+
+
+def read_task(n: int, doc: bytes, row: bytes, result: bytes | None = None, error: bytes | None = None) -> Task:
+    """Join what the store keeps of a task into the answer."""
+    fixed, moving = _decode_doc(doc), _decode_row(row)
+    task = Task(
+        id=f"t-{n}",
+        text=fixed.text,
+        status=moving.status,
+        priority=moving.priority,
+        epoch=moving.epoch,
+        attempts=moving.attempts,
+        max_attempts=moving.max_attempts,
+        requires=fixed.requires,
+        metadata=fixed.metadata,
+        created_at=iso(moving.created_ms),
+        updated_at=iso(moving.updated_ms),
+    )
+    _add_optional(task, fixed, moving)
+    if result:
+        task.result = Raw(result)
+    if error:
+        task.error = Raw(error)
+    return task
+
+
+def _add_optional(task: Task, fixed: Doc, moving: Row) -> None:
+    if moving.owner:
+        task.assigned_to = moving.owner
+    if moving.lease_ms:
+        task.lease_until = iso(moving.lease_ms)
+    if moving.finished_ms:
+        task.completed_at = iso(moving.finished_ms)
+    if moving.dead:
+        task.dead_letter = True
+    if fixed.correlation_id:
+        task.correlation_id = fixed.correlation_id
+    if fixed.traceparent:
+        task.traceparent = fixed.traceparent

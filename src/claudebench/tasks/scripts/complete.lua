@@ -1,0 +1,20 @@
+-- complete: the holder's word that a task is done; said twice it is answered twice and done once.
+--
+-- uses  presence sweep holder owner refuse event
+-- KEYS
+-- ARGV  given_ms actor meta n worker epoch result
+-- Returns {position, status, finished_ms}.
+touch(actor)
+sweep()
+local t = load_task(n)
+if not t then return refuse(NOT_FOUND, 'there is no such task') end
+if is_repeat(t, worker, epoch, 'completed') then return {last_position(), t.status, t.finished_ms} end
+local refusal = not_holder(t, worker, epoch)
+if refusal then return refusal end
+
+let_go(t)
+t.status, t.finished_ms = 'completed', now_ms
+store_task(t, 'result', result)
+local fenced = epoch ~= '' and 'true' or 'false'
+local payload = '{' .. moving(t) .. ',"fenced":' .. fenced .. ',"result":' .. (result ~= '' and result or 'null') .. '}'
+return {emit('task.completed', 't-' .. t.n, payload), t.status, t.finished_ms}

@@ -1,0 +1,18 @@
+-- renew: the holder of a task keeps it for longer. A touch, not an event.
+--
+-- uses  presence sweep holder refuse event
+-- KEYS  task lease
+-- ARGV  given_ms actor meta n worker epoch lease_ms
+-- Returns {position, n, doc, row}; the position is that of the newest event.
+touch(actor)
+sweep()
+local t = load_task(n)
+if not t then return refuse(NOT_FOUND, 'there is no such task') end
+local refusal = not_holder(t, worker, epoch)
+if refusal then return refusal end
+if t.status ~= 'in_progress' then return refuse(CONFLICT, 'the task is reserved, not in progress', 'status', t.status) end
+
+t.lease_ms = now_ms + lease_ms
+redis.call('ZADD', k_lease, t.lease_ms, t.n)
+local row = store_task(t)
+return {last_position(), t.n, redis.call('HGET', k_task(n), 'doc'), row}

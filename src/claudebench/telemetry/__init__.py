@@ -1,0 +1,1 @@
+"""What the server knows about itself: one span per command, from which histogram, log line and trace come."""

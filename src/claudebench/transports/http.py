@@ -1,0 +1,150 @@
+"""HTTP under every door: the gate (Host, Origin, content type, token), the bounded body, the answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from claudebench.errors import ClaudeBenchError, Unauthorized
+from claudebench.settings import LOOPBACK
+
+if TYPE_CHECKING:
+    from claudebench.rpc.context import Role
+    from claudebench.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+BODY_MAX = 1_048_576
+JSON = (b"content-type", b"application/json")
+PROBLEM = (b"content-type", b"application/problem+json")
+CLOSE = (b"connection", b"close")
+encode = msgspec.json.Encoder().encode
+
+
+class Refused(ClaudeBenchError):
+    """This request is not let in"""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Take the HTTP status and what a person reads."""
+        super().__init__(message)
+        self.http_status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer that is known whole."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[Header, ...] = (JSON,)
+
+
+class Gate:
+    """Who is let in, and as what."""
+
+    def __init__(self, settings: Settings, operator_token: Callable[[], str]) -> None:
+        """Take the settings and where the operator's token is, once the server is ready."""
+        self._checks_host = settings.is_loopback
+        self._names = frozenset(f"[{name}]" if ":" in name else name for name in LOOPBACK | {settings.host})
+        self._token = settings.token or ""
+        self._operator_token = operator_token
+
+    def check(self, headers: Iterable[Header]) -> dict[bytes, bytes]:
+        """Return the headers by name when they may come in.
+
+        Raises:
+            Refused: 403 for a foreign Host or Origin.
+        """
+        found = dict(headers)
+        host = found.get(b"host", b"").decode("latin-1").lower()
+        if self._checks_host and _name(host) not in self._names:
+            raise Refused(403, f"the Host {host[:100]!r} is not this server's")
+        origin = found.get(b"origin")
+        if origin is not None and origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
+            raise Refused(403, f"the Origin {origin[:100].decode('latin-1')!r} is not this server's")
+        return found
+
+    def role(self, headers: dict[bytes, bytes]) -> Role:
+        """Return the role that the token of the call shows.
+
+        Raises:
+            Unauthorized: the token is wrong, or is missing where one is wanted.
+        """
+        given = headers.get(b"authorization", b"").decode("latin-1")
+        if not given:
+            if self._token:
+                raise Unauthorized("send the server's token as 'Authorization: Bearer ...'")
+            return "agent"
+        scheme, _, token = given.partition(" ")
+        if scheme.lower() == "bearer":
+            if secrets.compare_digest(token, self._operator_token()):
+                return "operator"
+            if self._token and secrets.compare_digest(token, self._token):
+                return "agent"
+        raise Unauthorized("the token is not this server's")
+
+
+def _name(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def want_json(headers: dict[bytes, bytes]) -> None:
+    """Raise Refused (415) unless the body is declared to be JSON, which no page can do across origins unasked."""
+    declared = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if declared != b"application/json":
+        raise Refused(415, "send the body as application/json")
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """Return the body.
+
+    Raises:
+        Refused: 413 above 1 MiB, found before or while it is read.
+    """
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared) > BODY_MAX:
+        raise Refused(413, f"a body has at most {BODY_MAX} bytes")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > BODY_MAX:
+            raise Refused(413, f"a body has at most {BODY_MAX} bytes")
+    return b"".join(chunks)
+
+
+async def answer(response: Response, send: Send) -> None:
+    """Send a whole response."""
+    length = (b"content-length", str(len(response.body)).encode())
+    await send({"type": "http.response.start", "status": response.status, "headers": [*response.headers, length]})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def problem(error: ClaudeBenchError) -> Response:
+    """Return an error as RFC 9457 problem+json; the socket of an oversized or uninvited body is closed."""
+    status = error.http_status if isinstance(error, Refused) else error.status
+    detail = {
+        "type": "about:blank",
+        "title": type(error).__doc__,
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+        "outcome": error.outcome,
+        **error.data,
+    }
+    headers = (PROBLEM, CLOSE) if isinstance(error, Refused) else (PROBLEM,)
+    return Response(status, encode(detail), headers)

@@ -1,0 +1,61 @@
+"""`POST /rpc`: JSON-RPC 2.0, single, batch and notification."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from claudebench.errors import ClaudeBenchError
+from claudebench.rpc import envelope
+from claudebench.rpc.context import Caller
+from claudebench.transports.http import JSON, Response, encode
+
+if TYPE_CHECKING:
+    from claudebench.rpc.context import Role
+    from claudebench.rpc.dispatcher import Dispatcher
+
+POSITION = b"claudebench-position"
+NO_CONTENT = Response(204, b"", ())
+Message = envelope.Reply | envelope.Failure
+
+
+async def answer(dispatcher: Dispatcher, body: bytes, workspace: str, role: Role) -> Response:
+    """Answer a request or a batch; a notification is answered with 204 and never with an error."""
+    try:
+        envelope.check_depth(body)
+        requests = envelope.read_batch(body) if body.lstrip()[:1] == b"[" else None
+    except ClaudeBenchError as error:
+        return Response(200, encode(envelope.failure(error, None)))
+    if requests is None:
+        message = await _one(dispatcher, body, workspace, role)
+        return _single(message) if message else NO_CONTENT
+    messages = await asyncio.gather(*(_one(dispatcher, each, workspace, role) for each in requests))
+    replies = [message for message in messages if message]
+    return Response(200, encode(replies)) if replies else NO_CONTENT
+
+
+def _single(message: Message) -> Response:
+    metadata = message.metadata if isinstance(message, envelope.Reply) else msgspec.UNSET
+    if metadata is msgspec.UNSET:
+        return Response(200, encode(message))
+    return Response(200, encode(message), (JSON, (POSITION, metadata.position.encode())))
+
+
+async def _one(dispatcher: Dispatcher, body: bytes | msgspec.Raw, workspace: str, role: Role) -> Message | None:
+    try:
+        request = envelope.read_request(body)
+    except ClaudeBenchError as error:
+        return envelope.failure(error, envelope.read_id(body))
+    reply_to = None if request.id is msgspec.UNSET else request.id
+    try:
+        envelope.check_text(bytes(body))
+        caller = Caller(workspace, role, request.metadata)
+        result, position = await dispatcher.dispatch(request.method, request.params, caller)
+        message: Message = envelope.Reply("2.0", result, reply_to)
+        if position:
+            message.metadata = envelope.Position(position)
+    except ClaudeBenchError as error:
+        message = envelope.failure(error, reply_to)
+    return None if request.id is msgspec.UNSET else message

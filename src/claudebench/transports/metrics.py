@@ -1,0 +1,57 @@
+"""`GET /metrics`: this server's figures as Prometheus text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from claudebench.transports.http import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from claudebench.app import App
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+def answer(app: App) -> Response:
+    """Render the figures of now."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(app))
+    return Response(200, generate_latest(registry), ((b"content-type", CONTENT_TYPE_LATEST.encode()),))
+
+
+class _Figures:
+    def __init__(self, app: App) -> None:
+        self._instruments = app.observer.instruments()
+        self._store_up = app.connection.is_up
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family (prometheus_client calls this)."""
+        up = GaugeMetricFamily("claudebench_store_up", "Whether a call to the store would be sent now")
+        up.add_metric([], float(self._store_up))
+        yield up
+        seconds = SummaryMetricFamily(
+            "claudebench_command_seconds", "Duration of commands", labels=["command", "pattern"]
+        )
+        quantiles = GaugeMetricFamily(
+            "claudebench_command_quantile_seconds",
+            "Upper bound of a quantile of the duration since start",
+            labels=["command", "pattern", "quantile"],
+        )
+        errors = CounterMetricFamily("claudebench_command_errors", "Errors by code", labels=["command", "code"])
+        for each in self._instruments:
+            if each.latency.count:
+                seconds.add_metric([each.name, each.pattern], each.latency.count, each.latency.total_us / 1e6)
+                for share in QUANTILES:
+                    edge_ms = each.latency.quantile_ms(share) or 0.0
+                    quantiles.add_metric([each.name, each.pattern, str(share)], edge_ms / 1e3)
+            for code, count in each.errors.items():
+                errors.add_metric([each.name, str(code)], count)
+        yield from (seconds, quantiles, errors)
