@@ -9,7 +9,6 @@ import asyncio
 import os
 import secrets
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -21,7 +20,7 @@ from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
 from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks import requests as hook_requests
-from claudebench.hooks.chain import Chain
+from claudebench.hooks.chain import Chain, Link
 from claudebench.hooks.guard import Guard
 from claudebench.hooks.rules import builtin
 from claudebench.instances import handlers as instance_handlers
@@ -45,7 +44,9 @@ from claudebench.tasks.store import TaskStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from claudebench.hooks.model import ToolCall
     from claudebench.settings import Settings
     from claudebench.system.model import Health
 
@@ -138,9 +139,7 @@ class App:
         self.operator_token = _operator_token(self.settings.data_dir / "token")
         if self.settings.redis_url:
             return Address.from_url(self.settings.redis_url)
-        store = EmbeddedStore(
-            self.data_dir, durability=self.settings.durability, max_memory=self.settings.max_memory
-        )
+        store = EmbeddedStore(self.data_dir, durability=self.settings.durability, max_memory=self.settings.max_memory)
         await store.start()
         self._open.push_async_callback(store.stop)
         return Address(socket=str(store.socket_path))
@@ -148,8 +147,8 @@ class App:
     def _compose(self) -> None:
         facts = EventLog(self.connection, CATALOGUE)
         self.observer = observer = Observer(self.connection, self.durability, __version__)
-        chain = Chain()
-        chain.add("guard", Guard(builtin()), priority=0)
+        guard = Guard(builtin(), on_error=_guard_failed)
+        chain = Chain([Link(name="guard", decide=guard.decide, priority=0, again=True)], on_error=_link_failed)
         stores = {
             TaskStore: TaskStore(self.connection),
             InstanceStore: InstanceStore(self.connection),
@@ -167,6 +166,14 @@ class App:
                 with suppress(ClaudeBenchError):
                     await instances.sweep(Origin(workspace, given_ms=self._given_ms()))
             await asyncio.sleep(TICK_S)
+
+
+def _guard_failed(call: ToolCall, error: Exception) -> None:
+    log.error("the guard failed and denied", tool=call.tool, exc_info=error)
+
+
+def _link_failed(link: Link, error: Exception) -> None:
+    log.error("a hook failed and decided by its fail mode", hook=link.name, fail_mode=link.fail_mode, exc_info=error)
 
 
 def _operator_token(path: Path) -> str:

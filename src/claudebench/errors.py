@@ -22,10 +22,10 @@ class ClaudeBenchError(Exception):
     status: ClassVar[int] = 500
 
     def __init__(self, message: str = "", *, outcome: Outcome = "not_done", **data: object) -> None:
-        """Take a message (default: the class's docstring), the outcome and the fields of `error.data`."""
+        """Take a message (default: the class's docstring), the outcome and the fields of `error.data`; None is none."""
         super().__init__(message or (self.__doc__ or "").strip())
         self.outcome: Outcome = outcome
-        self.data = data
+        self.data = {name: value for name, value in data.items() if value is not None}
 
     @property
     def message(self) -> str:

@@ -26,9 +26,7 @@ WORKSPACE = r"^[a-z0-9-]{1,40}$"
 class Settings(BaseSettings):
     """Everything that can be chosen at start; frozen."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="address to listen on; another than loopback needs a token")
     port: int = Field(7420, ge=0, le=65535, description="port to listen on; 0 takes a free one")

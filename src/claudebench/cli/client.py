@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from claudebench.errors import BY_CODE, Internal, Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TIMEOUT_S = 30.0
 

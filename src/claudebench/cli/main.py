@@ -35,7 +35,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Take the options that come before a command."""
 
@@ -45,7 +47,9 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: 7420].")] = None,
     data_dir: DataDir = None,
-    redis_url: Annotated[str | None, typer.Option(help="Use this Redis or Valkey >= 7.0, not the embedded one.")] = None,
+    redis_url: Annotated[
+        str | None, typer.Option(help="Use this Redis or Valkey >= 7.0, not the embedded one.")
+    ] = None,
     workspace: Annotated[str | None, typer.Option(help="Workspace of plain paths [default: default].")] = None,
     durability: Annotated[str | None, typer.Option(help="everysec or always [default: everysec].")] = None,
     limits: Annotated[str | None, typer.Option(help="on or off: the loop guard [default: on].")] = None,
@@ -94,7 +98,9 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each row runs, per round.")] = 3.0,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds; the median counts.")] = 3,
     only: Annotated[str | None, typer.Option(help="Only the rows whose name holds this.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Write the figures, machine and versions to this JSON file.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the figures, machine and versions to this JSON file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure a fresh server against the store's own limit in the same run."""

@@ -119,11 +119,15 @@ def _print_ready(app: App, url: str, *, json: bool) -> None:
         "dataDir": str(app.data_dir.path),
         "version": __version__,
     }
-    print(jsonlib.dumps({"ready": True, **facts}) if json else f"ready at {url} · durability {app.durability}", flush=True)
+    print(
+        jsonlib.dumps({"ready": True, **facts}) if json else f"ready at {url} · durability {app.durability}", flush=True
+    )
 
 
 def _configure_logs() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

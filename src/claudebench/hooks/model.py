@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal, Protocol
+
+import msgspec
 
 Action = Literal["allow", "deny", "ask", "rewrite", "warn"]
 Verdict = Literal["allow", "deny", "ask", "rewrite"]
@@ -14,8 +15,7 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 STRICTNESS: dict[Action, int] = {"deny": 4, "ask": 3, "rewrite": 2, "warn": 1, "allow": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """One use of a tool, before it runs. `params` is a JSON value as the agent sent it."""
 
     tool: str
@@ -28,11 +28,10 @@ class ToolCall:
 
     def with_params(self, params: object) -> ToolCall:
         """Return the same call with other parameters: what a rewrite makes of it."""
-        return replace(self, params=params)
+        return msgspec.structs.replace(self, params=params)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What was decided, by which rule, and what the agent is told. `modified` is the whole rewritten `params`."""
 
     decision: Verdict

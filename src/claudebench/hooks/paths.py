@@ -32,8 +32,35 @@ PATH_CLASSES: tuple[PathClass, ...] = get_args(PathClass)
 UNKNOWN = "\0"  # stands in a word for text that nobody can know, and that may be empty
 SOME = "\x01"  # the same, but surely not empty
 
-_SYSTEM = "/etc /bin /sbin /lib /lib32 /lib64 /libx32 /boot /dev /proc /sys /usr /System /Library".split()
-_WHOLE = "/var /var/lib /var/log /opt /usr/local /srv /mnt /media /run /Applications /Volumes".split()
+_SYSTEM = [
+    "/etc",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/boot",
+    "/dev",
+    "/proc",
+    "/sys",
+    "/usr",
+    "/System",
+    "/Library",
+]
+_WHOLE = [
+    "/var",
+    "/var/lib",
+    "/var/log",
+    "/opt",
+    "/usr/local",
+    "/srv",
+    "/mnt",
+    "/media",
+    "/run",
+    "/Applications",
+    "/Volumes",
+]
 _LOCAL = ("/usr/local/", "/opt/")
 _HARMLESS = re.compile(r"/dev/(null|zero|full|u?random|tty|ptmx|std(in|out|err)|fd(/.*)?|shm/.+|pts/.*|(tcp|udp)/.+)$")
 _DEVICE = re.compile(
@@ -56,7 +83,9 @@ _AGENT_SETTINGS = re.compile(
     r"(^|/)\.claude/(settings(\.local)?\.json|hooks(/.*)?)$|(^|/)\.claude/?$|(^|/)\.claude\.json$|(^|/)\.codex/(config\.toml|hooks\.json)$"
     r"|(^|/)\.gemini/settings\.json$|^/etc/claude-code(/.*)?$",
 )
-_OUR_DATA = re.compile(r"(^|/)\.?claudebench/(.*\.(aof|rdb|key|db|sqlite3?)|rules\.toml)$|(^|/)\.local/share/claudebench(/.*)?$")
+_OUR_DATA = re.compile(
+    r"(^|/)\.?claudebench/(.*\.(aof|rdb|key|db|sqlite3?)|rules\.toml)$|(^|/)\.local/share/claudebench(/.*)?$"
+)
 _WINDOWS = re.compile(r"^[A-Za-z]:[\\/]+(Windows|System32|System|Program Files)([\\/]|$)", re.IGNORECASE)
 _WINDOWS_ROOT = re.compile(r"^[A-Za-z]:([\\/]+\*?(\.\*)?)?$")
 

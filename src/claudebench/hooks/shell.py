@@ -92,10 +92,11 @@ class _Wrapper(msgspec.Struct, frozen=True):
     assigns: bool = False  # NAME=value words may stand before the command
     joined: bool = False  # the rest is joined by spaces and read as a shell line
     code: frozenset[str] = frozenset()  # options whose value is a shell line
+    anywhere: bool = False  # options may stand behind operands; no command follows
 
 
-def _wrapper(values: str = "", skip: int = 0, *, assigns: bool = False, joined: bool = False, code: str = "") -> _Wrapper:
-    return _Wrapper(frozenset(values.split()), skip, assigns, joined, frozenset(code.split()))
+def _wrapper(values: str = "", skip: int = 0, *, code: str = "", **how: bool) -> _Wrapper:
+    return _Wrapper(frozenset(values.split()), skip, code=frozenset(code.split()), **how)
 
 
 _SUDO = "-u -g -h -p -C -r -t -T -U -D -R --user --group --host --prompt --close-from --role --type --chdir --chroot"
@@ -128,23 +129,105 @@ _WRAPPERS: dict[str, _Wrapper] = {
     "parallel": _wrapper("-j -n -N -I --jobs --colsep --delay --timeout --joblog", joined=True),
     "flock": _wrapper("-w -E --timeout", skip=1, code="-c --command"),
     "ssh": _wrapper(_SSH, skip=1, joined=True),
-    "su": _wrapper("-s -g -G -w --shell --group", code="-c --command", skip=99),
+    "su": _wrapper("-s -g -G -w --shell --group", code="-c --command", anywhere=True),
     "runuser": _wrapper("-u -s -g -G -w --user --shell", code="-c --command"),
-    "script": _wrapper("-O -I -B -T -E", code="-c --command", skip=99),
-    "dash-c": _wrapper(code="-c"),
+    "script": _wrapper("-O -I -B -T -E", code="-c --command", anywhere=True),
 }
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "rbash", "mksh"})
 INTERPRETERS = ("python", "node", "perl", "ruby", "php", "deno", "bun", "lua", "tclsh", "osascript", "pwsh")
 _SETUP = frozenset(
-    "ssh-agent direnv pyenv rbenv nodenv goenv jenv brew conda mamba micromamba mise rtx asdf fnm nvm starship zoxide"
-    " opam dircolors lesspipe minikube docker-machine eksctl kubectl helm gh register-python-argcomplete rustup".split()
+    [
+        "ssh-agent",
+        "direnv",
+        "pyenv",
+        "rbenv",
+        "nodenv",
+        "goenv",
+        "jenv",
+        "brew",
+        "conda",
+        "mamba",
+        "micromamba",
+        "mise",
+        "rtx",
+        "asdf",
+        "fnm",
+        "nvm",
+        "starship",
+        "zoxide",
+        "opam",
+        "dircolors",
+        "lesspipe",
+        "minikube",
+        "docker-machine",
+        "eksctl",
+        "kubectl",
+        "helm",
+        "gh",
+        "register-python-argcomplete",
+        "rustup",
+    ]
 )
-_RESERVED = frozenset("! then do done fi else elif if while until for case esac function select { } in [[ ]] ;;".split())
+_RESERVED = frozenset(
+    [
+        "!",
+        "then",
+        "do",
+        "done",
+        "fi",
+        "else",
+        "elif",
+        "if",
+        "while",
+        "until",
+        "for",
+        "case",
+        "esac",
+        "function",
+        "select",
+        "{",
+        "}",
+        "in",
+        "[[",
+        "]]",
+        ";;",
+    ]
+)
 _RUNS_VALUE = frozenset(
-    "PROMPT_COMMAND BASH_ENV ENV GIT_SSH_COMMAND GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_PAGER EDITOR VISUAL PAGER".split()
+    [
+        "PROMPT_COMMAND",
+        "BASH_ENV",
+        "ENV",
+        "GIT_SSH_COMMAND",
+        "GIT_EDITOR",
+        "GIT_SEQUENCE_EDITOR",
+        "GIT_PAGER",
+        "EDITOR",
+        "VISUAL",
+        "PAGER",
+    ]
 )
 _KNOWN = {"HOME": "~", "PWD": ".", "TMPDIR": "/tmp"}  # noqa: S108
-_NEVER_EMPTY = frozenset("? $ # ! - UID EUID PPID RANDOM SECONDS LINENO HOSTNAME USER LOGNAME SHELL BASHPID".split())
+_NEVER_EMPTY = frozenset(
+    [
+        "?",
+        "$",
+        "#",
+        "!",
+        "-",
+        "UID",
+        "EUID",
+        "PPID",
+        "RANDOM",
+        "SECONDS",
+        "LINENO",
+        "HOSTNAME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "BASHPID",
+    ]
+)
 _FIND_RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _FIND_FILTERS = re.compile(r"-(i?name|i?path|i?regex|wholename|[acm]time|[acm]min|newer.*|empty|size|user|group|perm)$")
 _BASH_VALUES = frozenset({"-o", "-O", "+o", "+O", "--rcfile", "--init-file"})
@@ -242,9 +325,7 @@ class _Scope(msgspec.Struct):
     splits: bool = True
 
     def copy(self) -> _Scope:
-        return _Scope(
-            dict(self.variables), self.directory, self.stdin, self.upstream, self.background, self.splits
-        )
+        return _Scope(dict(self.variables), self.directory, self.stdin, self.upstream, self.background, self.splits)
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -272,7 +353,9 @@ class _Parts(msgspec.Struct):
 class _Walk:
     """Walks the tree of one source text and notes the commands in `found`."""
 
-    def __init__(self, source: bytes, found: _Found, scope: _Scope, *, nested: int = 0, parts: _Parts | None = None) -> None:
+    def __init__(
+        self, source: bytes, found: _Found, scope: _Scope, *, nested: int = 0, parts: _Parts | None = None
+    ) -> None:
         self.source = source
         self.found = found
         self.scope = scope
@@ -433,7 +516,9 @@ class _Walk:
         """`for name in words`: the body is walked once per word while they are few."""
         self.forget(node)
         name = next((self.text(c) for c in node.named_children if c.type == "variable_name"), "")
-        values = [w for c in node.named_children if c.type not in ("variable_name", "do_group") for w in self.words_of(c)]
+        values = [
+            w for c in node.named_children if c.type not in ("variable_name", "do_group") for w in self.words_of(c)
+        ]
         body = [child for child in node.named_children if child.type == "do_group"]
         unknown = not values or len(values) > LOOP_VALUES_MAX
         with self.perhaps():
@@ -470,17 +555,19 @@ class _Walk:
         numbered = {str(at): (word.text, word.sure) for at, word in enumerate(words[1:], 1)}
         for walk, body in list(self.found.functions[name]):
             outer, walk.scope = walk.scope, self.scope
-            with self.with_variables(numbered):
+            with self.with_arguments(numbered):
                 walk.body(name, body)
             walk.scope = outer
 
     @contextmanager
-    def with_variables(self, variables: dict[str, tuple[str, bool]]) -> Iterator[None]:
-        before = {name: value for name, value in self.scope.variables.items() if name.isdigit()}
-        self.scope.variables.update(variables)
+    def with_arguments(self, arguments: dict[str, tuple[str, bool]]) -> Iterator[None]:
+        """Within a function $1 and the rest are its own; all other variables are shared."""
+        variables = self.scope.variables
+        before = {name: variables.pop(name) for name in list(variables) if name.isdigit()}
+        variables.update(arguments)
         yield
-        for name in variables:
-            self.scope.variables.pop(name, None)
+        for name in [name for name in self.scope.variables if name.isdigit()]:
+            del self.scope.variables[name]
         self.scope.variables.update(before)
 
     def body(self, name: str, body: Node) -> None:
@@ -750,7 +837,7 @@ class _Walk:
         at, codes = self.options(parts.words, spec)
         for code in codes:
             self.nest(code.text, parts)
-        if name in ("command", "builtin") and any(w.text in ("-v", "-V") for w in parts.words[1:at]):
+        if spec.anywhere or (name == "command" and any(w.text in ("-v", "-V") for w in parts.words[1:at])):
             return
         if spec.joined:
             at = min(at + spec.skip, len(parts.words))
@@ -768,6 +855,9 @@ class _Walk:
         while at < len(words):
             word = words[at]
             if not word.text.startswith("-") or word.text == "-":
+                if spec.anywhere:
+                    at += 1
+                    continue
                 if word.text.startswith(UNKNOWN):
                     self.found.doubt("the options of a wrapper are only known when it runs")
                 break
@@ -776,7 +866,7 @@ class _Walk:
                 break
             code, takes_next = _option(word, spec)
             if takes_next and at < len(words):
-                codes += [words[at]] if code else []
+                codes += [words[at]] if code is not None else []
                 at += 1
             elif code is not None and not takes_next:
                 codes.append(replace(word, text=code))
@@ -792,11 +882,18 @@ class _Walk:
         if given and place:
             words = [replace(word, text=word.text.replace(place, " ".join(w.text for w in given))) for word in words]
         elif place:
-            words = [replace(word, sure=word.sure and place not in word.text) for word in words]
+            words = [self.placed(word, place, words[0].text) for word in words]
         else:
             words += given
             self.unread(words, given)
         self.inside(replace_stdin(parts), words, "xargs")
+
+    def placed(self, word: _Word, place: str, program: str) -> _Word:
+        """What xargs puts in a word is not known. In a text for a shell the place stays, to be judged as a name."""
+        if place not in word.text:
+            return word
+        text = word.text if program in SHELLS else word.text.replace(place, SOME)
+        return replace(word, text=text, sure=False)
 
     def unread(self, words: Sequence[_Word], given: Sequence[_Word]) -> None:
         """A shell under xargs runs what is read: `xargs sh -c` without a text of its own."""
@@ -807,7 +904,9 @@ class _Walk:
         """`find`: every -exec is a command; `{}` is where it starts from when nothing is filtered."""
         texts = [word.text for word in parts.words]
         starts = _find_starts(texts)
-        filtered = any(_FIND_FILTERS.match(text) for text in texts) and not any(s.rstrip("/.*") == "" and s.startswith("/") for s in starts)
+        filtered = any(_FIND_FILTERS.match(text) for text in texts) and not any(
+            s.rstrip("/.*") == "" and s.startswith("/") for s in starts
+        )
         at = 0
         while at < len(texts):
             at += 1
@@ -910,7 +1009,8 @@ class _Walk:
         """Resolve one NAME=value; keep it when it outlives its command."""
         name, *values = node.named_children
         if name.type != "variable_name" or any(value.type == "array" for value in values):
-            self.within(node)
+            for child in node.children:
+                self.within(child)
             self.scope.variables[self.text(name).partition("[")[0]] = (UNKNOWN, False)
             return [(self.text(name).partition("[")[0], UNKNOWN)]
         word = self.resolved(values[0]) if values else _Word("")
@@ -964,14 +1064,18 @@ class _Walk:
         texts = _braces(raw) if "{" in raw else [raw]
         if len(texts) > WORDS_MAX:
             self.found.doubt("a brace expansion has more words than are followed")
-        pieces = chain.from_iterable(re.split(r"[ \t\n]+", text) if _SPACE.search(text) else [text] for text in texts[:WORDS_MAX])
+        pieces = chain.from_iterable(
+            re.split(r"[ \t\n]+", text) if _SPACE.search(text) else [text] for text in texts[:WORDS_MAX]
+        )
         return [_Word(_unquote(p), node.start_byte, sure and _known(p), inner, p in ("{", "}")) for p in pieces]
 
     def resolved(self, node: Node) -> _Word:
         """Expand a word that is neither split nor brace-expanded: the value of an assignment."""
         first = len(self.found.commands)
         raw, sure = self.expand(node)
-        return _Word(_unquote(raw), node.start_byte, sure and UNKNOWN not in raw and SOME not in raw, self.found.since(first))
+        return _Word(
+            _unquote(raw), node.start_byte, sure and UNKNOWN not in raw and SOME not in raw, self.found.since(first)
+        )
 
     def expand(self, node: Node) -> tuple[str, bool]:
         """Return the text of a word, quoted special characters marked, and whether it is sure."""
@@ -1016,7 +1120,10 @@ class _Walk:
         for child in node.children:
             if child.type == '"' or (not child.is_named and child.type != "$"):
                 continue
-            pieces += [self.in_string(at, child.start_byte), "$" if child.type == "$" else self.piece(child, quoted=True)]
+            pieces += [
+                self.in_string(at, child.start_byte),
+                "$" if child.type == "$" else self.piece(child, quoted=True),
+            ]
             at = child.end_byte
         return "".join([*pieces, self.in_string(at, node.end_byte - 1)])
 
@@ -1169,7 +1276,9 @@ def _braces(raw: str) -> list[str]:
         return [raw]
     start, end, options = found
     tails = _braces(raw[end:])
-    return [raw[:start] + one + tail for option in options for one in _braces(option) for tail in tails][: WORDS_MAX + 1]
+    return [raw[:start] + one + tail for option in options for one in _braces(option) for tail in tails][
+        : WORDS_MAX + 1
+    ]
 
 
 def _brace_group(raw: str) -> tuple[int, int, list[str]] | None:
@@ -1284,7 +1393,7 @@ def _interpreter_code(words: Sequence[_Word], stdin: _Stdin) -> Span:
 
 def _printed(command: Command) -> str | None:
     """Return what a command prints when that is certain: echo, printf, cat of a heredoc, pwd."""
-    if command.wrappers or command.redirects or any(UNKNOWN in word or SOME in word for word in command.words):
+    if command.redirects or any(UNKNOWN in word or SOME in word for word in command.words):
         return None
     program, *words = command.words or ("",)
     if program == "echo":
@@ -1312,7 +1421,11 @@ def _printf(words: Sequence[str]) -> str | None:
     if "%" not in form:
         return decode_ansi(form)
     match = re.fullmatch(r"%[sb](\\n| |)", form)
-    return "".join(decode_ansi(v if form[1] == "b" else v.replace("\\", "\\\\")) + decode_ansi(match[1]) for v in values) if match else None
+    return (
+        "".join(decode_ansi(v if form[1] == "b" else v.replace("\\", "\\\\")) + decode_ansi(match[1]) for v in values)
+        if match
+        else None
+    )
 
 
 def _likely_output(commands: Sequence[Command]) -> str:
@@ -1324,7 +1437,20 @@ def _likely_output(commands: Sequence[Command]) -> str:
         return f"/tmp/{SOME}"  # noqa: S108
     if words[0] in ("which", "type") or words[:2] == ("command", "-v"):
         return words[-1]
-    if words[0] in ("git", "basename", "dirname", "realpath", "readlink", "date", "hostname", "whoami", "id", "nproc", "wc", "uname"):
+    if words[0] in (
+        "git",
+        "basename",
+        "dirname",
+        "realpath",
+        "readlink",
+        "date",
+        "hostname",
+        "whoami",
+        "id",
+        "nproc",
+        "wc",
+        "uname",
+    ):
         return SOME
     return UNKNOWN
 
@@ -1336,7 +1462,9 @@ _DEGLOB: dict[int, int | None] = {}
 _SPACE = re.compile(r"[ \t\n]")
 _REDIRECTS = frozenset({"file_redirect", "heredoc_redirect", "herestring_redirect"})
 _INERT = frozenset({"raw_string", "comment", "ansi_c_string", "`", "$(", "<(", ">(", "heredoc_end", "heredoc_start"})
-_PIECES_THAT_RUN = frozenset({"command_substitution", "process_substitution", "string", "expansion", "word", "concatenation"})
+_PIECES_THAT_RUN = frozenset(
+    {"command_substitution", "process_substitution", "string", "expansion", "word", "concatenation"}
+)
 _STATEMENTS: dict[str, Callable[[_Walk, Node], None]] = {
     "program": _Walk.sequence,
     "command": lambda walk, node: walk.simple(node),
@@ -1399,6 +1527,10 @@ _FOLLOW: dict[str, Callable[[_Walk, _Parts], None]] = {
     "mapfile": _Walk.reads_names,
     "readarray": _Walk.reads_names,
     "getopts": _Walk.reads_names,
-    "printf": lambda walk, parts: walk.reads_names(replace(parts, words=parts.words[1:3])) if [w.text for w in parts.words[1:2]] == ["-v"] else None,
+    "printf": lambda walk, parts: (
+        walk.reads_names(replace(parts, words=parts.words[1:3]))
+        if [w.text for w in parts.words[1:2]] == ["-v"]
+        else None
+    ),
     "let": _Walk.reads_names,
 }

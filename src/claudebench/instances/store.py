@@ -31,7 +31,7 @@ class InstanceStore:
 
     connection: Connection
 
-    async def register(self, origin: Origin, doc: model.Doc, boot_id: str) -> Change:
+    async def register(self, origin: Origin, doc: model.Doc, boot_id: str) -> Change[model.Registered]:
         """Note that the actor of `origin` is there."""
         roles = f",{','.join(doc.roles)},"
         position, incarnation, *returned = await self.connection.run(
@@ -39,7 +39,7 @@ class InstanceStore:
         )
         return Change(position.decode(), model.Registered(incarnation, _ids(returned)))
 
-    async def unregister(self, origin: Origin, instance: str) -> Change:
+    async def unregister(self, origin: Origin, instance: str) -> Change[model.Unregistered]:
         """Let `instance` leave."""
         position, *returned = await self.connection.run(UNREGISTER, origin.workspace, *origin.head, instance)
         return Change(position.decode(), model.Unregistered(_ids(returned)))

@@ -6,12 +6,14 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from claudebench.patterns.label import Consistency, Pattern
 from claudebench.resilience.policy import Policy
+
+if TYPE_CHECKING:
+    from claudebench.patterns.label import Consistency, Pattern
 
 Function = Callable[..., Awaitable[Any]]
 DOORS = frozenset({"http", "jsonrpc", "websocket", "mcp", "cli", "hooks"})

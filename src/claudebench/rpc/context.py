@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,11 +20,11 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
-class Change(NamedTuple):
+class Change(NamedTuple, Generic[T]):
     """What a store method answers that changed something: the position of its event, and the result."""
 
     position: str
-    result: Any
+    result: T
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Context:
         """Return where a change of this call comes from; `actor` defaults to the instance the caller named."""
         return Origin(self.workspace, actor or self.metadata.instance_id, _trace(self.metadata), self.now)
 
-    def at(self, change: Change) -> Any:
+    def at(self, change: Change[T]) -> T:
         """Note the position of a change and return its result."""
         self.position = change.position
         return change.result

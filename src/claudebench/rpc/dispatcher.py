@@ -1,4 +1,4 @@
-"""The one way in: look up, validate, run under one span, answer the result with its position or raise one of our errors."""
+"""The one way in: look up, validate, run under one span; the answer is a result with its position, or an error."""
 
 from __future__ import annotations
 

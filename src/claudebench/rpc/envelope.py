@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 on the wire, and what no JSON from outside may hold: depth over 64, NUL, lone surrogates, a key twice."""
+"""JSON-RPC 2.0 on the wire, and what no JSON from outside may hold: depth over 64, NUL, lone surrogates, twin keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Request(msgspec.Struct):
     jsonrpc: Literal["2.0"]
     method: str
     params: msgspec.Raw = EMPTY
-    id: int | float | str | None | msgspec.UnsetType = msgspec.UNSET
+    id: int | float | str | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata = NO_METADATA
 
 

@@ -52,8 +52,7 @@ class HandlerRegistry:
         """
         bound = self._bound.get(name)
         if bound is None:
-            near = nearest(name[:100], self._bound)
-            raise UnknownCommand(f"unknown command {name[:100]!r}", **({"nearest": near} if near else {}))
+            raise UnknownCommand(f"unknown command {name[:100]!r}", nearest=nearest(name[:100], self._bound))
         return bound
 
     def all(self) -> list[Bound]:

@@ -37,18 +37,30 @@ from claudebench.errors import (
 from claudebench.store.keys import prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from claudebench.store.script import Script
 
 log = logging.getLogger("claudebench.store")
+_pack = cast("Callable[[Words], bytes]", hiredis.pack_command)
 
 Argument = str | bytes | int
+Words = tuple[Argument, ...]
 RETRY_AFTER_MS: Final = 250
 BACKOFF_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 WATCH_EVERY_S: Final = 0.05
 OLDEST_VERSION: Final = (7, 0)
-_REFUSALS: Final = ("LOADING", "BUSY", "READONLY", "MOVED", "ASK", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS")
+_REFUSALS: Final = (
+    "LOADING",
+    "BUSY",
+    "READONLY",
+    "MOVED",
+    "ASK",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "NOREPLICAS",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +99,9 @@ class Address:
             tls=parts.scheme == "rediss",
         )
 
-    def greeting(self) -> list[tuple[Argument, ...]]:
+    def greeting(self) -> list[Words]:
         """Return the commands that a new connection begins with."""
-        commands: list[tuple[Argument, ...]] = []
+        commands: list[Words] = []
         if self.password:
             commands.append(("AUTH", self.username or "default", self.password))
         if self.database:
@@ -182,7 +194,7 @@ class Connection:
         """Send one plain command of the store itself, such as INFO."""
         return self._send(words, None, ())
 
-    def _send(self, words: tuple[Argument, ...], script: Script | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
+    def _send(self, words: Words, script: Script | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
         wire = self._wire
         if wire is None or wire.silent:
             raise Unavailable("the store does not answer", retryAfterMs=RETRY_AFTER_MS, reason="store")
@@ -259,11 +271,11 @@ class _Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watch_handle: asyncio.TimerHandle | None = None
 
-    def send(self, words: tuple[Argument, ...], script: Script | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
+    def send(self, words: Words, script: Script | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
         """Queue one command; it is written at the end of this loop turn."""
         call = Call(self.loop.create_future(), perf_counter_ns(), script, tail)
         self.calls.append(call)
-        self._buffer.append(hiredis.pack_command(words))
+        self._buffer.append(_pack(words))
         if not self._flush_due:
             self._flush_due = True
             self.loop.call_soon(self._flush)
@@ -329,7 +341,7 @@ class _Wire(asyncio.Protocol):
 
     def _resend(self, call: Call, script: Script) -> None:
         self.calls.append(call)
-        self._buffer.append(hiredis.pack_command(("EVAL", script.text, *call.tail)))
+        self._buffer.append(_pack(("EVAL", script.text, *call.tail)))
         self._flush()
 
     def _watch(self) -> None:
@@ -351,7 +363,9 @@ class _Wire(asyncio.Protocol):
         sent = len(self.calls) - unsent
         for at, call in enumerate(self.calls):
             outcome: Outcome = "unknown" if at < sent else "not_done"
-            _fail(call, Unavailable("the store went away", outcome=outcome, retryAfterMs=RETRY_AFTER_MS, reason="store"))
+            _fail(
+                call, Unavailable("the store went away", outcome=outcome, retryAfterMs=RETRY_AFTER_MS, reason="store")
+            )
         self.calls.clear()
         self._buffer.clear()
         if not self.lost.done():
@@ -372,8 +386,8 @@ def _refusal(reply: Any) -> ClaudeBenchError | None:
 
 
 def _script_refusal(reply: list[Any]) -> ClaudeBenchError:
-    code, message, *pairs = (each.decode() if isinstance(each, bytes) else each for each in reply)
-    return BY_CODE[code](message, **dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    message, *pairs = (each.decode() if isinstance(each, bytes) else each for each in reply[1:])
+    return BY_CODE[reply[0]](message, **dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
 
 def _engine_refusal(text: str) -> ClaudeBenchError:

@@ -35,7 +35,8 @@ class Source:
     def __init__(self, name: str, text: str) -> None:
         """Read the header of `text`; `name` is the file's."""
         self.name, self.text = name, text
-        self.header = dict(m.groups() for m in map(_HEADER.match, text.splitlines()) if m)
+        found = filter(None, map(_HEADER.match, text.splitlines()))
+        self.header: dict[str, str] = {match[1]: match[2] for match in found}
         self.body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
         self._check_form()
 

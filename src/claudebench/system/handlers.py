@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from claudebench.errors import ClaudeBenchError
 from claudebench.events.log import EventLog
 from claudebench.patterns.label import Consistency, Pattern
@@ -21,8 +23,7 @@ async def health(request: model.Ask, observer: Observer) -> model.Health:  # noq
         alive = await observer.connection.command("PING") == b"PONG"
     except ClaudeBenchError:
         alive = False
-    status = "healthy" if alive else "unhealthy"
-    return model.Health(status, {"redis": alive}, observer.durability, observer.version)
+    return model.Health("healthy" if alive else "unhealthy", {"redis": alive}, observer.durability, observer.version)
 
 
 @handler("system.get_state", pattern=A, consistency=Consistency.LINEARIZABLE, changes=False)
@@ -43,7 +44,7 @@ async def metrics(request: model.Ask, context: Context, log: EventLog, observer:
         events_processed=written,
         tasks_completed=counts.completed,
         memory_usage=resident_mb(),
-        tasks={name: getattr(counts, name) for name in counts.__struct_fields__},
+        tasks=msgspec.to_builtins(counts),
         commands=observer.commands(),
         scripts=observer.scripts(),
     )

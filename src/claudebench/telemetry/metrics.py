@@ -22,8 +22,7 @@ class Histogram:
 
     def record(self, us: int) -> None:
         """Add one duration in microseconds; below 1 counts as 1."""
-        if us < 1:
-            us = 1
+        us = max(us, 1)
         shift = us.bit_length() - 1
         index = (shift << _CUTS) + ((us << _CUTS >> shift) & 7)
         self.buckets[index if index < _BUCKETS else _BUCKETS - 1] += 1

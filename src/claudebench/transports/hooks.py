@@ -34,8 +34,7 @@ def find_adapter(agent: str) -> Adapter:
         NotFound: with the nearest known agent, when there is one.
     """
     if agent not in ADAPTERS:
-        near = nearest(agent[:40], ADAPTERS)
-        raise NotFound(f"no adapter for the agent {agent[:40]!r}", **({"nearest": near} if near else {}))
+        raise NotFound(f"no adapter for the agent {agent[:40]!r}", nearest=nearest(agent[:40], ADAPTERS))
     return ADAPTERS[agent]
 
 

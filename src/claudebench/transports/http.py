@@ -29,7 +29,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class Refused(ClaudeBenchError):
-    """This request is not let in"""
+    """This request is not let in."""
 
     def __init__(self, status: int, message: str) -> None:
         """Take the HTTP status and what a person reads."""

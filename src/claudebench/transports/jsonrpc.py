@@ -53,9 +53,8 @@ async def _one(dispatcher: Dispatcher, body: bytes | msgspec.Raw, workspace: str
         envelope.check_text(bytes(body))
         caller = Caller(workspace, role, request.metadata)
         result, position = await dispatcher.dispatch(request.method, request.params, caller)
-        message: Message = envelope.Reply("2.0", result, reply_to)
-        if position:
-            message.metadata = envelope.Position(position)
+        metadata = envelope.Position(position) if position else msgspec.UNSET
+        message: Message = envelope.Reply("2.0", result, reply_to, metadata)
     except ClaudeBenchError as error:
         message = envelope.failure(error, reply_to)
     return None if request.id is msgspec.UNSET else message

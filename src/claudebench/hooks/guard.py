@@ -1,0 +1,315 @@
+"""The guard: judges one tool call by the rules, at once and in process. The assessment's HookValidator."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, ToolCall
+from claudebench.hooks.paths import Places
+from claudebench.hooks.shell import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from claudebench.hooks.rules import Hit, RuleSet
+    from claudebench.hooks.shell import Command, Script
+
+SHELL_TOOLS = frozenset(
+    [
+        "bash",
+        "shell",
+        "sh",
+        "zsh",
+        "command",
+        "cmd",
+        "run_shell_command",
+        "local_shell",
+        "shell_command",
+        "run_command",
+        "execute_command",
+        "terminal",
+        "exec",
+        "exec_command",
+        "run_in_terminal",
+        "bash_command",
+        "execute_bash",
+        "powershell",
+        "unified_exec",
+        "container.exec",
+    ]
+)
+WRITE_TOOLS = frozenset(
+    [
+        "write",
+        "edit",
+        "multiedit",
+        "notebookedit",
+        "file.write",
+        "file.edit",
+        "file.delete",
+        "write_file",
+        "edit_file",
+        "delete_file",
+        "create_file",
+        "replace",
+        "apply_patch",
+        "str_replace_editor",
+        "str_replace_based_edit_tool",
+        "replace_in_file",
+        "write_to_file",
+    ]
+)
+LINE_FIELDS = ("command", "cmd", "script")
+PATH_FIELDS = ("file_path", "path", "notebook_path", "filename", "target_file", "absolute_path", "filePath")
+TEXT_FIELDS = ("content", "new_string", "new_source", "file_text", "new_str", "text")
+PATCH_FIELDS = ("patch", "input", "command")
+CACHED_DECISIONS_MAX = 10_000
+CACHED_KEY_BYTES_MAX = 4 * 1024
+REWRITES_MAX = 4
+
+_PATCHED = re.compile(
+    r"^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+)$|^(?:\+\+\+|---) (?:[ab]/)?(\S+)", re.MULTILINE
+)
+
+
+class Guard:
+    """Judges tool calls. Deny beats ask beats rewrite beats allow; trouble of its own denies."""
+
+    def __init__(self, rules: RuleSet, *, on_error: Callable[[ToolCall, Exception], None] | None = None) -> None:
+        """Take the rules, and whom to tell when judging itself failed."""
+        self.rules = rules
+        self._on_error = on_error
+        self._kept: dict[tuple[object, ...], Decision] = {}
+        self._lock = threading.Lock()
+
+    def decide(self, call: ToolCall) -> Decision:
+        """Judge one call. Never raises."""
+        try:
+            kind = kind_of(call.tool)
+            if kind == "other":
+                return ALLOW
+            return self._kept_or_judged(call, kind)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong must not become an allow
+            self._tell(call, error)
+            return Decision(
+                "deny",
+                "the guard could not judge this call and denies it; try a simpler one.",
+                "guard-error",
+                severity="high",
+            )
+
+    def _tell(self, call: ToolCall, error: Exception) -> None:
+        if self._on_error is None:
+            return
+        try:
+            self._on_error(call, error)
+        except Exception:  # noqa: BLE001, S110 - telling is best effort; the decision stands
+            pass
+
+    def _kept_or_judged(self, call: ToolCall, kind: str) -> Decision:
+        rules = self.rules
+        key = _key(call, rules.version)
+        if key is not None and (kept := self._recall(key)) is not None:
+            return kept
+        places = Places(call.cwd, call.home)
+        judge = _judge_shell if kind == "shell" else _judge_write
+        decision = judge(call, rules, places)
+        if key is not None and not places.followed:
+            self._keep(key, decision)
+        return decision
+
+    def _recall(self, key: tuple[object, ...]) -> Decision | None:
+        with self._lock:
+            decision = self._kept.pop(key, None)
+            if decision is not None:
+                self._kept[key] = decision
+            return decision
+
+    def _keep(self, key: tuple[object, ...], decision: Decision) -> None:
+        with self._lock:
+            self._kept[key] = decision
+            while len(self._kept) > CACHED_DECISIONS_MAX:
+                del self._kept[next(iter(self._kept))]
+
+
+def kind_of(tool: str) -> str:
+    """Return "shell", "write" or "other". The last part of an MCP tool's name counts."""
+    name = tool.lower()
+    if name.startswith("mcp__"):
+        name = name.rpartition("__")[2]
+    if name in SHELL_TOOLS:
+        return "shell"
+    return "write" if name in WRITE_TOOLS else "other"
+
+
+def _key(call: ToolCall, version: str) -> tuple[object, ...] | None:
+    """Return what a decision depends on, or None when that is too big to keep."""
+    params = msgspec.json.encode(call.params, order="sorted")
+    if len(params) > CACHED_KEY_BYTES_MAX:
+        return None
+    return call.tool, params, call.cwd, call.home, version
+
+
+# -- shells
+
+
+def _judge_shell(call: ToolCall, rules: RuleSet, places: Places) -> Decision:
+    """Judge every field that may hold a command line: which of them the tool runs is not ours to guess."""
+    if isinstance(call.params, str):
+        return _with_line(_judge_line(call.params, rules, places, call.tool), lambda line: line)
+    if not isinstance(call.params, dict):
+        return _malformed("the parameters of a shell tool must be an object with a `command`")
+    fields = [name for name in LINE_FIELDS if name in call.params]
+    if not fields:
+        return _malformed("a shell tool needs a `command`")
+    return _strictest(_judge_field(call, name, rules, places) for name in fields)
+
+
+def _judge_field(call: ToolCall, name: str, rules: RuleSet, places: Places) -> Decision:
+    params: Mapping[str, object] = call.params if isinstance(call.params, dict) else {}
+    value = params[name]
+    if isinstance(value, str):
+        return _with_line(_judge_line(value, rules, places, call.tool), lambda line: {**params, name: line})
+    if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+        decision = _judge_line(shlex.join(value), rules, places, call.tool)
+        return _with_line(decision, lambda line: {**params, name: shlex.split(line)})
+    return _malformed(f"`{name}` must be a text")
+
+
+def _with_line(decision: Decision, place: Callable[[str], object]) -> Decision:
+    """Put a rewritten line back into the parameters that it came from."""
+    if not isinstance(decision.modified, str):
+        return decision
+    return msgspec.structs.replace(decision, modified=place(decision.modified))
+
+
+def _malformed(what: str) -> Decision:
+    return Decision("deny", f"malformed call: {what}.", "malformed", severity="high")
+
+
+def _judge_line(line: str, rules: RuleSet, places: Places, tool: str, *, round_: int = 0) -> Decision:
+    """Judge one command line; `modified` is the rewritten line."""
+    script = parse(line)
+    hits = rules.on_script(script, places, tool)
+    warnings = tuple(dict.fromkeys(hit.rule.reason for hit in hits if hit.rule.action == "warn"))
+    worst = _worst(hits)
+    if script.unsure and (worst is None or worst.rule.action != "deny"):
+        return _ask_unsure(script, warnings)
+    if worst is None or worst.rule.action == "warn":
+        return Decision("allow", warnings=warnings) if warnings else ALLOW
+    if worst.rule.action == "rewrite":
+        return _rewritten(line, script, hits, rules, places, tool, round_)
+    return _decided(worst, warnings)
+
+
+def _worst(hits: Iterable[Hit]) -> Hit | None:
+    return max(hits, key=lambda hit: (STRICTNESS[hit.rule.action], -SEVERITIES.index(hit.rule.severity)), default=None)
+
+
+def _decided(hit: Hit, warnings: tuple[str, ...] = ()) -> Decision:
+    rule = hit.rule
+    verdict = "deny" if rule.action == "deny" else "ask"
+    shown = f" [{_shown(hit.command)}]" if hit.command else ""
+    return Decision(verdict, f"{rule.reason}{shown}", rule.id, warnings=warnings, severity=rule.severity)
+
+
+def _shown(command: Command, longest: int = 120) -> str:
+    text = " ".join(command.words) or " ".join(f"{r.operator} {r.target}" for r in command.redirects)
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def _ask_unsure(script: Script, warnings: tuple[str, ...]) -> Decision:
+    why = "; ".join(script.unsure[:3])
+    reason = f"this command line cannot be judged with certainty: {why}. Write it more plainly, in single commands with their names spelt out."
+    return Decision("ask", reason, "unsure", warnings=warnings, severity="medium")
+
+
+def _rewritten(
+    line: str, script: Script, hits: list[Hit], rules: RuleSet, places: Places, tool: str, round_: int
+) -> Decision:
+    """Take away the wrappers that the rules name, and judge what is left."""
+    hit = next(one for one in hits if one.rule.action == "rewrite")
+    names = {
+        name for one in hits if one.rule.action == "rewrite" for match in one.rule.command for name in match.wrapped
+    }
+    prefixes = [prefix for command in script.commands for prefix in command.prefixes if prefix[0] in names]
+    spans = sorted({span for _, span in prefixes if span is not None})
+    if round_ >= REWRITES_MAX or not spans or len(spans) < len({span for _, span in prefixes}):
+        return Decision(
+            "ask",
+            f"{hit.rule.reason} It stands inside another command: write it without.",
+            hit.rule.id,
+            severity=hit.rule.severity,
+        )
+    left = _without(line, spans)
+    again = _judge_line(left, rules, places, tool, round_=round_ + 1)
+    if not again.allow:
+        return again
+    modified = again.modified if isinstance(again.modified, str) else left
+    return Decision("rewrite", hit.rule.reason, hit.rule.id, modified, again.warnings, hit.rule.severity)
+
+
+def _without(line: str, spans: list[tuple[int, int]]) -> str:
+    source = line.encode("utf-8", "surrogatepass")
+    kept, at = [], 0
+    for start, end in spans:
+        kept.append(source[at : max(at, start)])
+        at = max(at, end)
+    return b"".join([*kept, source[at:]]).decode("utf-8", "surrogatepass")
+
+
+def _strictest(decisions: Iterable[Decision]) -> Decision:
+    """Return the strictest; of several rewrites only one can be carried out, so they ask."""
+    all_of_them = list(decisions)
+    worst = max(all_of_them, key=lambda decision: STRICTNESS[decision.decision])
+    if worst.decision == "rewrite" and len(all_of_them) > 1:
+        return Decision("ask", worst.reason, worst.rule_id, severity=worst.severity)
+    return worst
+
+
+# -- tools that write files
+
+
+def _judge_write(call: ToolCall, rules: RuleSet, places: Places) -> Decision:
+    paths = _paths_of(call)
+    if not paths or not all(isinstance(path, str) and path for path in paths):
+        return _malformed("a tool that writes needs the path of a file, as a text")
+    content = _content_of(call.params)
+    hits = [hit for path in paths for hit in rules.on_file(str(path), content, places, call.tool)]
+    worst = _worst(hits)
+    if worst is None:
+        return ALLOW
+    warnings = tuple(dict.fromkeys(hit.rule.reason for hit in hits if hit.rule.action == "warn"))
+    if worst.rule.action == "warn":
+        return Decision("allow", warnings=warnings)
+    return _decided(worst, warnings)
+
+
+def _paths_of(call: ToolCall) -> list[object]:
+    if isinstance(call.params, str):
+        return [*_patched(call.params)]
+    if not isinstance(call.params, dict):
+        return []
+    named: list[object] = [call.params[name] for name in PATH_FIELDS if name in call.params]
+    patches = [call.params[name] for name in PATCH_FIELDS if isinstance(call.params.get(name), str)]
+    return named + [path for patch in patches for path in _patched(str(patch))]
+
+
+def _patched(patch: str) -> list[str]:
+    return [first or second for first, second in _PATCHED.findall(patch) if (first or second) != "/dev/null"]
+
+
+def _content_of(params: object) -> str:
+    """Return all text that a call would write, edits of a list included."""
+    if not isinstance(params, dict):
+        return params if isinstance(params, str) else ""
+    texts = [value for name in TEXT_FIELDS if isinstance(value := params.get(name), str)]
+    edits = params.get("edits")
+    texts += [_content_of(edit) for edit in edits] if isinstance(edits, list) else []
+    return "\n".join(texts)

@@ -1,0 +1,130 @@
+"""A real server in a process of its own, and the faults that can befall it and its store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from claudebench.testing.client import AsyncClient
+from claudebench.testing.conditions import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+READY_WITHIN_S = 60.0
+EXIT_WITHIN_S = 20.0
+
+
+class Server:
+    """One `claudebench up`, started and started again on the same data directory and port."""
+
+    def __init__(self, data_dir: Path, *options: str, env: dict[str, str] | None = None) -> None:
+        """Take the data directory and further command-line options."""
+        self.data_dir = data_dir
+        self.port = 0
+        self.ready: dict[str, Any] = {}
+        self.process: asyncio.subprocess.Process
+        self._options = options
+        self._env = {**os.environ, **(env or {})}
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return str(self.ready["url"])
+
+    @property
+    def store_pid(self) -> int:
+        """The process id of the embedded store."""
+        return int(json.loads((self.data_dir / "lock").read_text())["store"]["pid"])
+
+    @property
+    def operator_token(self) -> str:
+        """The operator's token."""
+        return (self.data_dir / "token").read_text().strip()
+
+    @property
+    def resident_mb(self) -> float:
+        """The resident memory of the server process in MB."""
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:  # noqa: PTH123 - a proc file
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+
+    async def start(self) -> None:
+        """Start it and wait for its ready line.
+
+        Raises:
+            RuntimeError: it ended before it was ready; the message holds what it said.
+        """
+        words = ("up", "--json", "--data-dir", str(self.data_dir), "--port", str(self.port), *self._options)
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "claudebench",
+            *words,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=(self.data_dir.parent / f"{self.data_dir.name}.log").open("ab"),
+            env=self._env,
+        )
+        assert self.process.stdout
+        async with asyncio.timeout(READY_WITHIN_S):
+            line = await self.process.stdout.readline()
+        if not line:
+            said = (self.data_dir.parent / f"{self.data_dir.name}.log").read_text()
+            raise RuntimeError(f"the server ended with {await self.process.wait()}: {said[-2000:]}")
+        self.ready = json.loads(line)
+        self.port = int(self.url.rpartition(":")[2])
+
+    async def stop(self) -> int:
+        """Ask it to end (SIGTERM) and return its exit code."""
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        async with asyncio.timeout(EXIT_WITHIN_S):
+            return await self.process.wait()
+
+    async def kill(self) -> None:
+        """Kill it (SIGKILL); its store lives on."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    def kill_store(self) -> None:
+        """Kill the embedded store (SIGKILL)."""
+        os.kill(self.store_pid, signal.SIGKILL)
+
+    def pause_store(self) -> None:
+        """Stop the embedded store in its tracks (SIGSTOP)."""
+        os.kill(self.store_pid, signal.SIGSTOP)
+
+    def resume_store(self) -> None:
+        """Let the embedded store go on (SIGCONT)."""
+        os.kill(self.store_pid, signal.SIGCONT)
+
+    def client(self, **options: Any) -> AsyncClient:
+        """Return a client of this server."""
+        return AsyncClient(self.url, **options)
+
+
+@asynccontextmanager
+async def serve(data_dir: Path, *options: str, env: dict[str, str] | None = None) -> AsyncIterator[Server]:
+    """Run a server for the length of a block; afterwards neither it nor its store is left."""
+    server = Server(data_dir, *options, env=env)
+    await server.start()
+    try:
+        yield server
+    finally:
+        with suppress(OSError, KeyError, ValueError):
+            server.resume_store()
+        await server.stop()
+        with suppress(OSError, KeyError, ValueError):
+            server.kill_store()
+
+
+async def answers(server: Server) -> None:
+    """Wait until a server says that it is healthy."""
+    async with server.client() as client:
+        await eventually(client.is_healthy)
