@@ -1,3 +1,37 @@
-"""x."""
+"""ClaudeBench: the server between your coding agents.
+
+What people who write handlers need, and nothing else; each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from claudebench.hooks.chain import hook
+    from claudebench.patterns.label import Consistency, Pattern
+    from claudebench.resilience.policy import Breaker, Policy, RateLimit
+    from claudebench.rpc.command import handler
+    from claudebench.rpc.context import Context
 
 __version__ = "0.1.0"
+__all__ = ["Breaker", "Consistency", "Context", "Pattern", "Policy", "RateLimit", "handler", "hook"]
+
+_HOMES = {
+    "Breaker": "resilience.policy",
+    "Consistency": "patterns.label",
+    "Context": "rpc.context",
+    "Pattern": "patterns.label",
+    "Policy": "resilience.policy",
+    "RateLimit": "resilience.policy",
+    "handler": "rpc.command",
+    "hook": "hooks.chain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -653,7 +653,7 @@ class _Walk:
         for redirect in redirects:
             self.redirect(redirect, parts)
         parts.inner = self.found.since(first)
-        self.emit(parts)
+        self.run(parts)
         if node is None:
             return
         before = self.scope.stdin
@@ -671,15 +671,19 @@ class _Walk:
 
     def file_redirect(self, node: Node, parts: _Parts) -> None:
         first = len(self.found.commands)
-        operator = ""
+        operator, target = "", False
         for child in node.children:
             if child.type == "file_descriptor":
                 continue
             if not child.is_named and child.type[0] in "<>&":
                 operator = child.type
                 continue
-            for word in self.words_of(child):
-                parts.redirects.append(Redirect(operator, word.text))
+            words = self.words_of(child)
+            if target:
+                parts.words += words  # the grammar hangs words that follow the target on the redirection
+                continue
+            target = True
+            parts.redirects += [Redirect(operator, word.text) for word in words]
         source = self.found.since(first)
         if operator == "<":
             parts.stdin = _Stdin(source=source, unknown=source != NOTHING)
@@ -1184,6 +1188,8 @@ class _Walk:
 
     def with_default(self, name: Node, default: Sequence[Node], *, quoted: bool) -> str:
         value = self.value(self.text(name), quoted=quoted)
+        if self.text(name) in self.scope.variables and UNKNOWN in value:
+            default = [child for child in default if self.within(child)]
         otherwise = "".join(self.piece(child, quoted=quoted) for child in default)
         return (otherwise or UNKNOWN) if UNKNOWN in value else value
 
