@@ -30,8 +30,10 @@ from claudebench.instances.store import InstanceStore
 from claudebench.rpc.context import Caller
 from claudebench.rpc.dispatcher import Dispatcher
 from claudebench.rpc.registry import HandlerRegistry
+from claudebench.store import format as store_format
 from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
+from claudebench.store.format import check_format
 from claudebench.store.keys import is_workspace
 from claudebench.store.origin import Origin
 from claudebench.store.server import EmbeddedStore
@@ -58,7 +60,7 @@ COMMANDS = (
     *hook_handlers.COMMANDS,
     *system_handlers.COMMANDS,
 )
-SCRIPTS = (*task_store.SCRIPTS, *instance_store.SCRIPTS, *event_log.SCRIPTS)
+SCRIPTS = (*store_format.SCRIPTS, *task_store.SCRIPTS, *instance_store.SCRIPTS, *event_log.SCRIPTS)
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
 TICK_S = 0.5
 WORKSPACES_MAX = 1000
@@ -101,6 +103,7 @@ class App:
             self.connection = Connection(address, SCRIPTS)
             await self.connection.open(STORE_WITHIN_S)
             self._open.push_async_callback(self.connection.close)
+            await check_format(self.connection)
             self._compose()
             ticking = asyncio.create_task(self._tick(), name="sweep tick")
             self._open.callback(ticking.cancel)
@@ -113,6 +116,11 @@ class App:
         """Close the connection, stop the embedded store, let the data directory go."""
         self.ready = False
         await self._open.aclose()
+
+    def note_url(self, url: str) -> None:
+        """Tell whoever finds the data directory held where this server answers."""
+        if not self.settings.redis_url:
+            self.data_dir.note(url=url)
 
     def enter_workspace(self, name: str) -> str:
         """Return `name`, or the default for '', and keep its instances under watch.
@@ -135,10 +143,12 @@ class App:
         return cast("Health", answer.result)
 
     async def _store_address(self) -> Address:
-        self._open.enter_context(self.data_dir)
-        self.operator_token = _operator_token(self.settings.data_dir / "token")
         if self.settings.redis_url:
+            self.data_dir.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.operator_token = _operator_token(self.data_dir.path / "token")
             return Address.from_url(self.settings.redis_url)
+        self._open.enter_context(self.data_dir)
+        self.operator_token = _operator_token(self.data_dir.path / "token")
         store = EmbeddedStore(self.data_dir, durability=self.settings.durability, max_memory=self.settings.max_memory)
         await store.start()
         self._open.push_async_callback(store.stop)

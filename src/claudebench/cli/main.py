@@ -52,7 +52,9 @@ def up(
     ] = None,
     workspace: Annotated[str | None, typer.Option(help="Workspace of plain paths [default: default].")] = None,
     durability: Annotated[str | None, typer.Option(help="everysec or always [default: everysec].")] = None,
-    limits: Annotated[str | None, typer.Option(help="on or off: the loop guard [default: on].")] = None,
+    limits: Annotated[
+        str | None, typer.Option(help="on or off: the loop guard, declared and not enforced yet [default: on].")
+    ] = None,
     max_memory: Annotated[str | None, typer.Option(help="Bound of the embedded store, such as 512mb.")] = None,
     json: Json = False,
 ) -> None:

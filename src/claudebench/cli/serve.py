@@ -19,6 +19,7 @@ from claudebench import __version__
 from claudebench.app import App
 from claudebench.asgi import Doors
 from claudebench.errors import SettingsError
+from claudebench.transports.protocol import BoundedHttp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> 
         if starting.done():
             await starting
             url = _url(settings, listener)
-            app.data_dir.note(url=url)
+            app.note_url(url)
             _print_ready(app, url, json=json)
             await serving
     finally:
@@ -80,7 +81,7 @@ def _config(doors: Doors) -> uvicorn.Config:
     return uvicorn.Config(
         doors,
         loop="none",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="off",
         interface="asgi3",

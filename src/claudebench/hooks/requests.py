@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from claudebench.events.model import EventType
+from claudebench.rpc.envelope import INSTANCE_ID, Name
 
 Tool = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -22,13 +23,13 @@ EVENTS = (
 class HookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A hook's call; the session and the folder it came from travel with it."""
 
-    session_id: str | None = None
-    instance_id: str | None = None
+    session_id: Name | None = None
+    instance_id: Annotated[str, Meta(pattern=INSTANCE_ID)] | None = None
     timestamp: int | float | str | None = None
     metadata: dict[str, Any] = {}
-    cwd: str | None = None
-    agent: str | None = None
-    tool_use_id: str | None = None
+    cwd: Annotated[str, Meta(max_length=4096)] | None = None
+    agent: Name | None = None
+    tool_use_id: Name | None = None
 
 
 class PreTool(HookRequest):

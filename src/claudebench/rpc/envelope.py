@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from claudebench.errors import ClaudeBenchError, InvalidParams, InvalidRequest, ParseError
 
@@ -14,6 +15,8 @@ DEPTH_MAX = 64
 BATCH_MAX = 1000
 EMPTY = msgspec.Raw(b"{}")
 Id = int | float | str | None
+INSTANCE_ID = r'^([^\s"\\,{}|\x00-\x20\x7f]{1,128})?$'
+Name = Annotated[str, Meta(max_length=256)]
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SPACED_COLON = re.compile(rb'"\s+:')
@@ -24,12 +27,12 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 class Metadata(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True):
     """What a caller tells of itself and of the call; other members are free and ignored."""
 
-    instance_id: str = ""
-    session_id: str = ""
-    correlation_id: str = ""
-    causation_id: str = ""
-    traceparent: str = ""
-    idempotency_key: str = ""
+    instance_id: Annotated[str, Meta(pattern=INSTANCE_ID)] = ""
+    session_id: Name = ""
+    correlation_id: Name = ""
+    causation_id: Name = ""
+    traceparent: Name = ""
+    idempotency_key: Name = ""
     timestamp: int | float | str | None = None
 
 

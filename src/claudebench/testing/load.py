@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import json
 import sys
-from time import process_time_ns
+from time import perf_counter_ns, process_time_ns
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -105,8 +105,6 @@ class StoreLine(Line):
 
 def store_talk(tally: Tally) -> Talk[None]:
     """Call the create script and check that it answers a position."""
-    from time import perf_counter_ns
-
     words = hiredis.pack_command(create_words(tally.workspace))
     while tally.goes_on():
         started = perf_counter_ns()

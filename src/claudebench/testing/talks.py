@@ -29,7 +29,7 @@ SAFE_COMMANDS = (
     "ls -la build/%d && cat build/%d/report.txt",
     "sed -n '1,80p' src/claudebench/module_%d.py",
     "grep -rn 'issue_%d' src tests --include='*.py'",
-    "for file in docs/%d/*.md; do wc -l \"$file\"; done",
+    'for file in docs/%d/*.md; do wc -l "$file"; done',
     "npm run build -- --target es2022 --out dist/%d 2>&1 | tee build-%d.log",
 )
 
@@ -82,7 +82,7 @@ class _Page(msgspec.Struct, rename="camel"):
     total_count: int
 
 
-class _Counts(msgspec.Struct):
+class _Counts(msgspec.Struct, rename="camel"):
     pending: int
     in_progress: int
     completed: int

@@ -1,0 +1,221 @@
+"""What must hold of a workspace at every moment, read from all its keys in one atom.
+
+The row of a task is the truth; every index is derived from the rows again and compared, in both directions: a task
+stands in exactly the places that its row asks for, and no key holds anything else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from claudebench.store.keys import prefix
+from claudebench.tasks.model import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudebench.store.connection import Connection
+
+Index = dict[str, dict[str, int]]
+EVENTS_READ = 1_000_000
+_READ = """
+local out = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local type = redis.call('TYPE', key).ok
+  if type == 'hash' then out[#out + 1] = {key, type, redis.call('HGETALL', key)}
+  elseif type == 'zset' then out[#out + 1] = {key, type, redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')}
+  elseif type == 'stream' then out[#out + 1] = {key, type, redis.call('XRANGE', key, '-', '+', 'COUNT', ARGV[2])}
+  else out[#out + 1] = {key, type, {}} end
+end
+return out
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact of the log."""
+
+    position: str
+    type: str
+    subject: str
+    actor: str
+    payload: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Everything that a workspace holds at one moment."""
+
+    tasks: dict[int, Row] = field(default_factory=dict)
+    instances: dict[str, dict[str, str]] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+    sigs: dict[str, str] = field(default_factory=dict)
+    indexes: Index = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def of_type(self, type_: str) -> list[Event]:
+        """Return the facts of one type, oldest first."""
+        return [event for event in self.events if event.type == type_]
+
+    def subjects(self, type_: str) -> list[str]:
+        """Return whom the facts of one type were about, oldest first."""
+        return [event.subject for event in self.of_type(type_)]
+
+
+async def read(connection: Connection, workspace: str) -> Snapshot:
+    """Read a whole workspace in one atom."""
+    start, found = prefix(workspace), Snapshot()
+    pattern = start.replace("{", "\\{").replace("}", "\\}") + "*"
+    for key, type_, content in await connection.command("EVAL", _READ, 0, pattern, EVENTS_READ):
+        _add(found, key.decode().removeprefix(start), type_.decode(), content)
+    return found
+
+
+async def check(connection: Connection, workspace: str) -> Snapshot:
+    """Read a whole workspace and return it.
+
+    Raises:
+        AssertionError: something that must always hold does not; it names every such thing.
+    """
+    found = await read(connection, workspace)
+    wrong = problems(found)
+    assert not wrong, "\n".join(wrong)
+    return found
+
+
+def problems(found: Snapshot) -> list[str]:
+    """Return in words everything that must hold and does not."""
+    return [*_indexes(found), *_rows(found), *_presence(found), *_history(found)]
+
+
+def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
+    name, _, rest = tail.partition(":")
+    match name, type_:
+        case "task", "hash":
+            found.tasks[int(rest)] = msgspec.msgpack.decode(_pairs(content)["row"], type=Row)
+        case "inst", "hash":
+            found.instances[rest] = _texts(content)
+        case "meta", "hash":
+            found.meta = _texts(content)
+        case "sigs", "hash":
+            found.sigs = _texts(content)
+        case "ev", "stream":
+            found.events = [_event(position, fields) for position, fields in content]
+        case _, "zset":
+            found.indexes[tail] = {member: int(float(score)) for member, score in _texts(content).items()}
+        case _:
+            found.unknown.append(f"{type_} {tail}")
+
+
+def _pairs(flat: list[bytes]) -> dict[str, bytes]:
+    return {key.decode(): value for key, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _texts(flat: list[bytes]) -> dict[str, str]:
+    return {key: value.decode() for key, value in _pairs(flat).items()}
+
+
+def _event(position: bytes, flat: list[bytes]) -> Event:
+    fields = _pairs(flat)
+    payload = json.loads(fields["payload"])
+    return Event(position.decode(), fields["type"].decode(), fields["subject"].decode(), fields["actor"].decode(), payload)
+
+
+def rank(row: Row, n: int) -> int:
+    """Return the place of a task in its queue: priority first, then age."""
+    return (100 - row.priority) * 2**46 + n
+
+
+def _places(n: int, row: Row) -> Iterator[tuple[str, int]]:
+    yield "ls:all:created", n
+    yield f"ls:{row.status}:created", n
+    if row.owner:
+        yield f"own:{row.owner}", rank(row, n)
+    if row.owner and row.status in {"pending", "in_progress"}:
+        yield f"held:{row.owner}", rank(row, n)
+    if row.owner and row.status == "pending":
+        yield f"reserved:{row.owner}", rank(row, n)
+    if row.status == "pending" and not row.owner:
+        yield f"ready:{row.sig}", rank(row, n)
+        for denied in row.deny:
+            yield f"denied:{row.sig}:{denied}", rank(row, n)
+    if row.lease_ms:
+        yield "lease", row.lease_ms
+    if row.dead:
+        yield "dead", row.finished_ms
+
+
+def _indexes(found: Snapshot) -> Iterator[str]:
+    wanted: Index = defaultdict(dict)
+    for n, row in found.tasks.items():
+        for place, score in _places(n, row):
+            wanted[place][str(n)] = score
+    kept = {key: index for key, index in found.indexes.items() if key not in {"alive", "offline"}}
+    for key in sorted({*wanted, *kept}):
+        if wanted.get(key, {}) != kept.get(key, {}):
+            yield f"{key} holds {kept.get(key, {})}, the rows say {wanted.get(key, {})}"
+    sizes = {key.removeprefix("ready:"): str(len(index)) for key, index in wanted.items() if key.startswith("ready:")}
+    if sizes != found.sigs:
+        yield f"sigs holds {found.sigs}, the rows say {sizes}"
+    yield from (f"unknown key {key}" for key in found.unknown)
+
+
+def _rows(found: Snapshot) -> Iterator[str]:
+    for n, row in found.tasks.items():
+        ended = row.status in {"completed", "failed"}
+        rules = {
+            "is in progress and nobody's": row.status != "in_progress" or row.owner,
+            "has a lease and is not in progress": not row.lease_ms or row.status == "in_progress",
+            "has an end exactly when it ended": bool(row.finished_ms) == ended,
+            "is a dead letter that did not fail": not row.dead or row.status == "failed",
+            "took between none and all its attempts": 0 <= row.attempts <= row.max_attempts,
+            "was begun at least once": row.status != "in_progress" or row.attempts >= 1,
+            "is denied to at most eight, each once": len(set(row.deny)) == len(row.deny) <= 8,
+            "has a number that was given out": n <= int(found.meta.get("seq", 0)),
+        }
+        yield from (f"t-{n} breaks `{rule}`: {row}" for rule, holds in rules.items() if not holds)
+
+
+def _presence(found: Snapshot) -> Iterator[str]:
+    alive, offline = found.indexes.get("alive", {}), found.indexes.get("offline", {})
+    holders = {row.owner for row in found.tasks.values() if row.status in {"pending", "in_progress"}} - {""}
+    yield from (f"{i} holds tasks and is not registered" for i in holders - found.instances.keys())
+    yield from (f"{i} holds tasks and nobody would notice its death" for i in holders - alive.keys())
+    yield from (f"{i} is listed alive and not registered" for i in alive.keys() - found.instances.keys())
+    marked = {i for i, record in found.instances.items() if "offline" in record}
+    yield from (f"{i} is marked offline and not listed, or listed and not marked" for i in marked ^ offline.keys())
+    yield from (f"{i} is neither alive nor offline" for i in found.instances.keys() - alive.keys() - marked)
+
+
+def _history(found: Snapshot) -> Iterator[str]:
+    """Check the log: epochs never fall, an owner never changes within one, and what is completed stays so."""
+    last: dict[str, dict[str, Any]] = {}
+    for event in found.events:
+        if not event.type.startswith("task.") or event.type == "task.deleted":
+            continue
+        now, before = event.payload, last.get(event.subject)
+        last[event.subject] = now
+        if before is None:
+            if event.type != "task.created" or now["epoch"] != 0:
+                yield f"{event.subject} begins with {event.type} at epoch {now['epoch']}"
+        elif before["status"] in {"completed", "failed"}:
+            yield f"{event.subject} was {before['status']}, then came {event.type}"
+        elif now["assignedTo"] != before["assignedTo"] and now["epoch"] <= before["epoch"]:
+            yield f"{event.subject} changed hands in {event.type}, but epoch {before['epoch']} became {now['epoch']}"
+        elif now["epoch"] < before["epoch"]:
+            yield f"the epoch of {event.subject} fell from {before['epoch']} to {now['epoch']}"
+    yield from _agreement(found, last)
+
+
+def _agreement(found: Snapshot, last: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for n, row in found.tasks.items():
+        told = last.get(f"t-{n}", {})
+        known = (row.status, row.owner, row.epoch, row.attempts)
+        if known != (told.get("status"), told.get("assignedTo"), told.get("epoch"), told.get("attempts")):
+            yield f"t-{n} is {known}, its last event says {told}"
