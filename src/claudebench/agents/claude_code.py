@@ -1,7 +1,8 @@
 """Claude Code (2.1): hook events in, `hookSpecificOutput` out.
 
 `allow` is answered with an empty object, "no opinion", so that the user's own permission rules still apply: a guard
-forbids, it does not permit. A rewrite is answered with `ask`, since `allow` would skip those rules too.
+forbids, it does not permit. A rewrite is `updatedInput` without a permission, for the same reason: the client applies
+it and then asks its own rules about the rewritten call (seen with 2.1.330).
 """
 
 from __future__ import annotations
@@ -67,11 +68,8 @@ def answer(event: Json, result: Json) -> Json:
     if decision in ("deny", "ask"):
         output = {"permissionDecision": decision, "permissionDecisionReason": result["reason"]}
     elif decision == "rewrite":
-        output = {
-            "permissionDecision": "ask",
-            "permissionDecisionReason": result["reason"],
-            "updatedInput": result["modified"],
-        }
+        output = {"updatedInput": result["modified"]}
+        warnings = [result["reason"], *warnings]
     if warnings:
         output["additionalContext"] = "\n".join(warnings)
     return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **output}} if output else {}

@@ -233,6 +233,7 @@ _FIND_FILTERS = re.compile(r"-(i?name|i?path|i?regex|wholename|[acm]time|[acm]mi
 _BASH_VALUES = frozenset({"-o", "-O", "+o", "+O", "--rcfile", "--init-file"})
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+^-]+")
+_NAME = re.compile(r"\w+|[@*#?$!-]")
 _LIVE = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
 _OPERATOR_IN_WORD = re.compile(r"""(?<!\\)(?:\\\\)*[`;&|<>()"'\n]|(?<!\\)(?:\\\\)*\$\(""")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
@@ -707,7 +708,7 @@ class _Walk:
             elif child.type == "heredoc_body":
                 body = child
             elif child.type == "heredoc_end":
-                end = self.text(child).strip()
+                end = self.end_of_heredoc(child)
             elif child.type in _REDIRECTS:
                 self.redirect(child, parts)
             elif child.type == "ERROR" or child.is_missing:
@@ -719,6 +720,13 @@ class _Walk:
             self.found.doubt("a heredoc does not end where it says")
         text = self.heredoc_text(body, literal=delimiter != start) if body else ""
         parts.stdin = _Stdin(text, self.found.since(first), unknown=text is None)
+
+    def end_of_heredoc(self, node: Node) -> str:
+        """Return the delimiter that ends a heredoc; it must have its line to itself."""
+        text = self.text(node).strip("\t\n")
+        behind = self.source[node.start_byte + len(text.encode("utf-8", "surrogatepass")) :]
+        before = self.source[: node.start_byte].rstrip(b"\t")
+        return text if behind[:1] in (b"", b"\n") and before.endswith(b"\n") else ""
 
     def heredoc_text(self, body: Node, *, literal: bool) -> str | None:
         """Return the text of a heredoc, or None if something in it is expanded."""
@@ -758,6 +766,8 @@ class _Walk:
                 self.error(child)
             elif kind != "$":
                 parts.words += self.words_of(child)
+            elif self.dollar(child):
+                parts.words.append(_Word("$", child.start_byte))
         for child in assigned:
             parts.assignments += self.assign(child, lasting=not parts.words)
         parts.inner = self.found.since(first)
@@ -1114,8 +1124,12 @@ class _Walk:
             if child.start_byte != end:
                 self.found.doubt("a word has a gap")
             end = child.end_byte
-            pieces.append("" if child.type == "$" else self.piece(child, quoted=quoted))
+            pieces.append(self.dollar(child) if child.type == "$" else self.piece(child, quoted=quoted))
         return "".join(pieces)
+
+    def dollar(self, node: Node) -> str:
+        """A lone `$` is itself; before a string it asks for a translation."""
+        return "" if self.source[node.end_byte : node.end_byte + 1] == b'"' else "$"
 
     def string(self, node: Node, quoted: bool) -> str:  # noqa: ARG002, FBT001
         """A double-quoted string: whatever lies between its parts is text too."""
@@ -1150,7 +1164,10 @@ class _Walk:
         return "".join(self.piece(child, quoted=quoted) for child in node.named_children)
 
     def simple_expansion(self, node: Node, quoted: bool) -> str:  # noqa: FBT001
-        return self.value(self.text(node)[1:], quoted=quoted)
+        name = self.text(node)[1:]
+        if not _NAME.fullmatch(name):
+            self.found.doubt("a $ stands where the grammar sees something else")
+        return self.value(name, quoted=quoted)
 
     def value(self, name: str, *, quoted: bool) -> str:
         """Return what a variable holds here."""

@@ -1,7 +1,7 @@
 """Every key of the store, spelt once. Lua gets its spelling from here (`lua`), the docs get their table.
 
-A workspace is the hash tag, so every key of a workspace lies in one Redis Cluster slot. In Lua a key is `k_<name>`:
-a string, or a function of its parts.
+A workspace is the hash tag, so every key of a workspace lies in one Redis Cluster slot. In a Lua file a key is written
+`k_<name>`, or `k_<name>(parts)`, and spelt out when the file is loaded.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ class Key:
         """The names of the parts that vary, in order."""
         return re.findall(r"{(\w+)}", self.tail)
 
-    def lua(self) -> str:
-        """Return the Lua definition of `k_<name>`."""
+    def lua(self, values: list[str]) -> str:
+        """Return the Lua expression of this key, where `K` is the prefix and `values` are expressions of its parts.
+
+        Raises:
+            ValueError: the key has another number of parts.
+        """
+        given = dict(zip(self.parts, values, strict=True))
         pieces = re.split(r"{(\w+)}", self.tail)
-        terms = [piece if at % 2 else f"'{piece}'" for at, piece in enumerate(pieces) if piece]
-        spelt = " .. ".join(["KEYS[1]", *terms])
-        if not self.parts:
-            return f"local k_{self.name} = {spelt}"
-        return f"local function k_{self.name}({', '.join(self.parts)}) return {spelt} end"
+        terms = [given[piece] if at % 2 else f"'{piece}'" for at, piece in enumerate(pieces) if piece]
+        return f"({' .. '.join(['K', *terms])})"
 
 
 KEYS: dict[str, Key] = {

@@ -1,14 +1,19 @@
 """Lua files as scripts: the header is the signature, checked when the file is loaded.
 
 A file begins `-- name: what it guarantees.` and states `KEYS` (names of keys.py), `ARGV` (a last `...` takes the
-rest), `Returns`, and optionally `uses` (parts in `scripts/lib`) and `Assessment` (the script of the 2025 system that it
-succeeds). From the header come the locals: `k_<key>` for every key and one variable per argument; a name that is
-declared and unused, or used and undeclared, is an error before Redis is reached.
+rest), `Returns`, and optionally `uses` (parts in `scripts/lib`), `flags` of the engine (`allow-oom`: goes on when the
+store's memory is full, since it ends work) and `Assessment` (the script of the 2025 system that it succeeds). From the header come one variable per argument and `k_<key>` for every key; a name that is declared and
+unused, or used and undeclared, is an error before Redis is reached.
+
+What a call does not need it does not pay for: a key is spelt where it stands, a function of a part that nobody calls is
+left out, and a part with a `when` is a block that runs only under that condition, with the parts that it `uses` inside
+it and those that it `needs` before it. (A Lua function costs about half a microsecond each time it is defined.)
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -18,15 +23,26 @@ from claudebench.store.keys import KEYS
 from claudebench.telemetry.metrics import Histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
 LINES_MAX = 60
 _HEADER = re.compile(r"^-- (\w+)(?:: | {2})(.*)$")
-_FORBIDDEN = re.compile(r"redis\.p?call\(\s*['\"](KEYS|SCAN|EVAL\w*|FLUSH\w*)", re.IGNORECASE)
+_DEFINED = re.compile(r"local (?:function (?P<function>\w+)|(?P<variables>\w+(?:, \w+)*))")
+_KEY = re.compile(r"\bk_(\w+)(?:\(([^()]*)\))?")
+_FORBIDDEN = re.compile(r"redis\.p?call\(\s*['\"](KEYS|\w*SCAN|EVAL\w*|FLUSH\w*)", re.IGNORECASE)
 
 
 class ScriptError(Exception):
     """A Lua file does not keep the form that its header promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of Lua: a definition of `names`, or, without names, a statement."""
+
+    names: list[str]
+    text: str
 
 
 class Source:
@@ -43,6 +59,17 @@ class Source:
     def words(self, field: str) -> list[str]:
         """Return the words of a header field, none when it is absent."""
         return self.header.get(field, "").split()
+
+    def chunks(self) -> list[Chunk]:
+        """Return the definitions and the other lines of the body, one after the other."""
+        found: list[Chunk] = []
+        lines = iter(self.body.splitlines())
+        for line in lines:
+            text = line
+            if line.startswith("local function ") and not line.endswith(" end"):
+                text += "".join(f"\n{more}" for more in _until_end(lines))
+            found.append(Chunk(_names(line), text))
+        return found
 
     def _check_form(self) -> None:
         if self.name not in self.header:
@@ -68,14 +95,13 @@ class Script:
             ScriptError: the header and the body do not agree.
         """
         source = Source(name, _read(files(package) / "scripts" / f"{name}.lua"))
-        parts = _parts(source)
         self.room = package.rpartition(".")[2]
         self.name = name
         self.promise = source.header[name]
         self.succeeds = source.header.get("Assessment")
         self.argv = source.words("ARGV")
         self.variadic = self.argv[-1:] == ["..."]
-        self.text = _assemble(source, parts)
+        self.text = _assemble(source)
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         self.latency = Histogram()
         _check_arguments(source, self.text)
@@ -101,27 +127,59 @@ def _part(name: str) -> Source:
     return Source(name, _read(files("claudebench.store") / "scripts" / "lib" / f"{name}.lua"))
 
 
-def _parts(source: Source) -> list[Source]:
-    found: dict[str, Source] = {}
-
-    def visit(name: str) -> None:
-        if name not in found:
-            for below in _part(name).words("uses"):
-                visit(below)
-            found[name] = _part(name)
-
-    for name in source.words("uses"):
-        visit(name)
-    return list(found.values())
+def _names(line: str) -> list[str]:
+    found = _DEFINED.match(line)
+    return (found["function"] or found["variables"]).split(", ") if found else []
 
 
-def _assemble(source: Source, parts: list[Source]) -> str:
-    keys = dict.fromkeys(key for each in (*parts, source) for key in each.words("KEYS"))
-    names = [word for word in source.words("ARGV") if word != "..."]
-    lines = [KEYS[key].lua() for key in keys]
-    if names:
-        lines.append(f"local {', '.join(names)} = {', '.join(f'ARGV[{n + 1}]' for n in range(len(names)))}")
-    return "\n".join([*lines, *(part.body for part in parts), source.body])
+def _until_end(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if line == "end":
+            return
+
+
+def _splice(names: list[str], defined: set[str]) -> list[Chunk]:
+    """Return the parts `names` with all below them, but for those that are `defined` already."""
+    chunks: list[Chunk] = []
+    for name in names:
+        if name in defined:
+            continue
+        defined.add(name)
+        part = _part(name)
+        chunks += _splice(part.words("needs"), defined)
+        if "when" in part.header:
+            inside = _used([*_splice(part.words("uses"), set(defined)), *part.chunks()])
+            chunks.append(Chunk([], f"if {part.header['when']} then\n{inside}\nend"))
+        else:
+            chunks += [*_splice(part.words("uses"), defined), *part.chunks()]
+    return chunks
+
+
+def _used(chunks: list[Chunk]) -> str:
+    """Join the chunks, without the definitions that nothing after them names."""
+    kept: list[str] = []
+    named: set[str] = set()
+    for chunk in reversed(chunks):
+        if not chunk.names or named & set(chunk.names):
+            kept.append(chunk.text)
+            named.update(re.findall(r"[A-Za-z_]\w*", chunk.text))
+    return "\n".join(reversed(kept))
+
+
+def _assemble(source: Source) -> str:
+    arguments = [word for word in source.words("ARGV") if word != "..."]
+    taken = ", ".join(f"ARGV[{at + 1}]" for at in range(len(arguments)))
+    head = ["local K = KEYS[1]", *([f"local {', '.join(arguments)} = {taken}"] if arguments else [])]
+    text = _used([*_splice(source.words("uses"), set()), Chunk([], source.body)])
+    flags = source.words("flags")
+    shebang = f"#!lua flags={','.join(flags)}\n" if flags else ""
+    return shebang + _KEY.sub(_spell, "\n".join([*head, text]))
+
+
+def _spell(found: re.Match[str]) -> str:
+    parts = [part.strip() for part in found[2].split(",")] if found[2] else []
+    return KEYS[found[1]].lua(parts)
 
 
 def _check_arguments(source: Source, text: str) -> None:

@@ -3,7 +3,7 @@
     python -m claudebench.testing.load --url http://127.0.0.1:7420 --talk create --connections 64 --seconds 3
 
 It runs as a process of its own and prints one line of JSON; raw protocols and a C parser keep it far cheaper than the
-server it measures (`loadUs` is its own CPU per operation). With `--store SOCKET` it calls the create script on the
+server it measures (`loadUs` is its own CPU per request, the kernel's half of the socket included). With `--store SOCKET` it calls the create script on the
 store's socket instead: the limit where no redis-benchmark is installed.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from time import perf_counter_ns, process_time_ns
@@ -108,6 +109,7 @@ def store_talk(tally: Tally) -> Talk[None]:
     words = hiredis.pack_command(create_words(tally.workspace))
     while tally.goes_on():
         started = perf_counter_ns()
+        tally.requests += 1
         reply: Any = yield words
         tally.finish(started)
         if type(reply) is not list or type(reply[0]) is not bytes:
@@ -118,15 +120,17 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run the load and return its figures; `error` tells of the first wrong answer."""
     tally = Tally(options.workspace, options.seconds, min(WARM_MAX_S, options.seconds * WARM_SHARE))
     door = Door(urlsplit(options.url).netloc)
+    gc.disable()
     began_ns, error = process_time_ns(), ""
     try:
         await _run(options, _lines(options, door, tally))
     except (WrongAnswer, OSError, TimeoutError) as wrong:
         error = str(wrong) or f"no answer within {HANG_S:.0f} s after the end"
-    load_us = (process_time_ns() - began_ns) / 1000 / max(len(tally.samples), 1)
+    load_us = (process_time_ns() - began_ns) / 1000 / max(tally.requests, 1)
     if not error and not options.store:
         error = await _audit(options, door, tally)
-    return figures(tally.samples, options.seconds) | {"loadUs": round(load_us, 1), "error": error}
+    counts = {"requests": tally.requests, "unrecorded": tally.unrecorded}
+    return figures(tally.samples, options.seconds) | counts | {"loadUs": round(load_us, 1), "error": error}
 
 
 def _lines(options: argparse.Namespace, door: Door, tally: Tally) -> list[Callable[[], Line]]:

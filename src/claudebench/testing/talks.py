@@ -116,6 +116,7 @@ class Tally:
         self.until_ns = self.warm_ns + int(seconds * 1e9)
         self.samples: list[int] = []
         self.requests = 0
+        self.unrecorded = 0
         self.created: set[tuple[str, str]] = set()
         self.claimed: set[tuple[str, str]] = set()
         self.completed: set[tuple[str, str]] = set()
@@ -242,7 +243,8 @@ def pre_tool(speaker: Speaker) -> Talk[None]:
         params = {"tool": "Bash", "params": {"command": text}, "sessionId": session, "cwd": "/work/project"}
         answer = yield from speaker.ask(_decided, tally.workspace, "hook.pre_tool", **params)
         tally.finish(started)
-        if answer.allow is is_danger or (answer.allow and not answer.recorded):
+        tally.unrecorded += answer.allow and not answer.recorded
+        if answer.allow is is_danger:
             raise WrongAnswer(f"the guard said {answer} of {text!r}")
 
 

@@ -3,6 +3,4 @@
 -- uses  presence sweep event
 -- ARGV  given_ms actor meta type subject payload
 -- Returns {position}.
-touch(actor)
-sweep()
 return {emit(type, subject, payload)}

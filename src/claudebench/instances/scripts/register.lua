@@ -1,6 +1,6 @@
 -- register: an instance is there, with these roles and this capacity. Another boot id ends its former incarnation.
 --
--- uses  presence sweep owner event
+-- uses  sweep owner event
 -- KEYS  inst held alive offline
 -- ARGV  given_ms actor meta doc roles capacity dead_after_ms boot_id
 -- Returns {position, incarnation, n, ...}: the tasks of the former incarnation, free again. The instance is the actor.
@@ -22,7 +22,6 @@ redis.call('HDEL', k_inst(actor), 'offline')
 redis.call('PERSIST', k_inst(actor))
 redis.call('ZREM', k_offline, actor)
 redis.call('ZADD', k_alive, now_ms + dead_after_ms, actor)
-sweep()
 reply[1] = emit('instance.registered', actor,
   '{"id":"' .. actor .. '","incarnation":' .. incarnation .. ',"doc":' .. doc .. '}')
 reply[2] = incarnation

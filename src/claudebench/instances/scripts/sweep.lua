@@ -1,6 +1,6 @@
 -- sweep: the tick of every server; what every changing script also does on its way.
 --
+-- flags  allow-oom
 -- uses  sweep
 -- ARGV  given_ms actor meta
 -- Returns nothing.
-sweep()

@@ -1,5 +1,6 @@
 -- unregister: an instance leaves; what it held is free at once.
 --
+-- flags  allow-oom
 -- uses  sweep owner event refuse
 -- KEYS  inst held alive offline
 -- ARGV  given_ms actor meta instance
@@ -18,6 +19,5 @@ end
 redis.call('DEL', k_inst(instance))
 redis.call('ZREM', k_alive, instance)
 redis.call('ZREM', k_offline, instance)
-sweep()
 reply[1] = emit('instance.unregistered', instance, '{"id":"' .. instance .. '"}')
 return reply

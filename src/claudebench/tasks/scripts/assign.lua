@@ -1,12 +1,11 @@
 -- assign: reserve a free task for one instance; it stays pending until that instance claims it.
 -- Assessment: ASSIGN_TASK_WITH_LOAD_BALANCING
 --
+-- flags  allow-oom
 -- uses  presence sweep ready owner roles refuse
 -- KEYS  reserved
 -- ARGV  given_ms actor meta n instance
 -- Returns {position, epoch, now_ms}.
-touch(actor)
-sweep()
 local t, limits = load_task(n), able(instance)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 if not limits then return refuse(NOT_FOUND, 'there is no such instance', 'instanceId', instance) end

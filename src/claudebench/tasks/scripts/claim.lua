@@ -1,11 +1,10 @@
 -- claim: hand the most urgent tasks that an instance may take to it, each to nobody else.
 --
+-- flags  allow-oom
 -- uses  presence sweep pick owner refuse
 -- KEYS  task reserved lease
 -- ARGV  given_ms actor meta claims_max lease_ms
 -- Returns {position, n, doc, row, n, doc, row, ...}, position '' when nothing was taken. The claimer is the actor.
-touch(actor)
-sweep()
 local limits = able(actor)
 if not limits then return refuse(NOT_FOUND, 'the claimer is not registered', 'instanceId', actor) end
 

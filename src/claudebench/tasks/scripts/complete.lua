@@ -1,11 +1,10 @@
 -- complete: the holder's word that a task is done; said twice it is answered twice and done once.
 --
+-- flags  allow-oom
 -- uses  presence sweep holder owner refuse event
 -- KEYS
 -- ARGV  given_ms actor meta n worker epoch result
 -- Returns {position, status, finished_ms}.
-touch(actor)
-sweep()
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 if is_repeat(t, worker, epoch, 'completed') then return {last_position(), t.status, t.finished_ms} end

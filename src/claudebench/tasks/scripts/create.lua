@@ -5,8 +5,6 @@
 -- ARGV  given_ms actor meta doc priority sig max_attempts queue_max
 -- Returns {position, n, row}; refuses with LIMIT a full queue and the 65th set of roles.
 local SIGS_MAX = 64
-touch(actor)
-sweep()
 if redis.call('ZCARD', k_ls('pending', 'created')) >= tonumber(queue_max) then
   return refuse(LIMIT, 'the queue is full', 'reason', 'queue', 'limit', tonumber(queue_max))
 end

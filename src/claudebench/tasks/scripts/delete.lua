@@ -1,11 +1,10 @@
 -- delete: remove a task that nobody holds, with every trace but its events.
 --
+-- flags  allow-oom
 -- uses  presence sweep ready refuse event
 -- KEYS  task ls own dead
 -- ARGV  given_ms actor meta n
 -- Returns {position}; a task in somebody's hands is refused with CONFLICT.
-touch(actor)
-sweep()
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 if t.owner ~= '' and not finished(t) then

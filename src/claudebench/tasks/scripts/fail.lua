@@ -1,11 +1,10 @@
 -- fail: the holder's word that a task did not work out: failed, or, retryable and with attempts left, free again.
 --
+-- flags  allow-oom
 -- uses  presence sweep holder owner deny refuse event
 -- KEYS
 -- ARGV  given_ms actor meta n worker epoch error retryable
 -- Returns {position, status, finished_ms}. A retry is denied to the failed owner; without attempts it is a dead letter.
-touch(actor)
-sweep()
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 if is_repeat(t, worker, epoch, 'failed') then return {last_position(), t.status, t.finished_ms} end

@@ -1,11 +1,10 @@
 -- release: the holder gives a task back untouched; the attempt it took is given back too.
 --
+-- flags  allow-oom
 -- uses  presence sweep holder owner refuse event
 -- KEYS  task
 -- ARGV  given_ms actor meta n worker epoch
 -- Returns {position, n, doc, row}.
-touch(actor)
-sweep()
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 local refusal = not_holder(t, worker, epoch)

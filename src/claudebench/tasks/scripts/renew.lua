@@ -1,11 +1,10 @@
 -- renew: the holder of a task keeps it for longer. A touch, not an event.
 --
+-- flags  allow-oom
 -- uses  presence sweep holder refuse event
 -- KEYS  task lease
 -- ARGV  given_ms actor meta n worker epoch lease_ms
 -- Returns {position, n, doc, row}; the position is that of the newest event.
-touch(actor)
-sweep()
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 local refusal = not_holder(t, worker, epoch)

@@ -1,11 +1,10 @@
 -- unassign: take a task from whoever holds it; an operator's word also denies it to that instance.
 --
+-- flags  allow-oom
 -- uses  presence sweep owner deny refuse event
 -- KEYS  task
 -- ARGV  given_ms actor meta n denied
 -- Returns {position, n, doc, row}.
-touch(actor)
-sweep()
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 if finished(t) then return refuse(CONFLICT, 'the task is already ' .. t.status, 'status', t.status) end

@@ -1,0 +1,56 @@
+"""The reference pages against the code: nothing declared is without a page, nothing on a page is undeclared."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from claudebench import errors
+from claudebench.app import CATALOGUE, COMMANDS, SCRIPTS
+from claudebench.settings import Settings
+from claudebench.store.keys import KEYS
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "scripts" / "reference.py"
+PAGES = {
+    "commands": [command.name for command in COMMANDS],
+    "errors": [error.__name__ for error in errors.TREE],
+    "events": list(CATALOGUE.types),
+    "keys": list(KEYS),
+    "scripts": [script.title for script in SCRIPTS],
+    "settings": list(Settings.model_fields),
+}
+
+
+def _writers() -> dict[str, set[str]]:
+    writers: dict[str, set[str]] = runpy.run_path(str(REFERENCE))["writers"]()
+    return writers
+
+
+def test_every_event_written_is_in_the_catalogue() -> None:
+    """An event type that a Lua file or a handler writes is declared in the catalogue."""
+    undeclared = {name: files for name, files in _writers().items() if not CATALOGUE.admits(name)}
+    assert not undeclared
+
+
+def test_every_event_of_the_catalogue_is_written() -> None:
+    """An event type that the catalogue promises is written by some file."""
+    assert not CATALOGUE.types.keys() - _writers().keys()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_declaration_has_its_place(page: str) -> None:
+    """Each command, error, event, key, script and setting stands on its reference page by name."""
+    text = (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
+    absent = [name for name in PAGES[page] if f"`{name}`" not in text and f"## {name}\n" not in text]
+    assert not absent
+
+
+def test_the_reference_is_fresh() -> None:
+    """The reference pages are what the code declares now."""
+    done = subprocess.run([sys.executable, REFERENCE, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
