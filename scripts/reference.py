@@ -353,12 +353,20 @@ def scripts() -> str:
     )
     ordered = sorted(SCRIPTS, key=lambda script: script.title)
     parts = (_source(path) for path in sorted(LIB.glob("*.lua")))
-    part_rows = ((_code(each.name), each.header[each.name], _codes(each.words("uses"))) for each in parts)
+    part_rows = (
+        (
+            _code(each.name),
+            each.header[each.name],
+            _code(each.header.get("when")),
+            _codes((*each.words("needs"), *each.words("uses"))),
+        )
+        for each in parts
+    )
     return page(
         "Scripts",
         about,
         *map(_script, ordered),
-        ["## Parts", "", *table("part,what it gives,uses", part_rows)],
+        ["## Parts", "", *table("part,what it gives,only when,needs and uses", part_rows)],
     )
 
 
@@ -369,6 +377,7 @@ def _script(script: Script) -> list[str]:
         ("file", _code(path.relative_to(ROOT))),
         ("succeeds", _code(script.succeeds or "") or "nothing of the assessment"),
         ("uses", _codes(source.words("uses")) or "nothing"),
+        ("when memory is full", "goes on" if "allow-oom" in source.words("flags") else "refused if it writes"),
         ("keys", _codes(source.words("KEYS")) or "only those of its parts"),
         ("arguments", _codes(script.argv) or "none"),
         ("returns", _returns(source.text)),

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     durability: Literal["everysec", "always"] = Field("everysec", description="how often the store syncs to disk")
     limits: Literal["on", "off"] = Field("on", description="the loop guard per caller and command")
     max_memory: str | None = Field(None, description="bound of the embedded store, such as 512mb")
+    hosts: str = Field("", description="further names, comma-separated, that the Host header may hold")
     token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
 
     @field_validator("data_dir")

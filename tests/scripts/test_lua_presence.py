@@ -148,6 +148,31 @@ async def test_a_command_in_which_it_names_itself_is_a_beat(ledger: Ledger) -> N
     assert (await ledger.read()).of_type("instance.offline") == []
 
 
+@pytest.mark.parametrize("how", ["heartbeat", "claim", "renew", "register"])
+async def test_a_late_word_comes_before_the_judgement(ledger: Ledger, how: str) -> None:
+    """Who speaks after its deadline, but before anybody swept, was alive: the caller is touched before others are judged."""
+    await ledger.register("w", boot="b")
+    n = await ledger.create()
+    await ledger.claim("w")
+    await ledger.advance(4900)
+
+    ledger.now_ms += 200
+    match how:
+        case "heartbeat":
+            await ledger.beat("w")
+        case "claim":
+            await ledger.claim("w")
+        case "renew":
+            await ledger.renew(n, "w", 1)
+        case "register":
+            assert (await ledger.register("w", boot="b")).incarnation == 1
+    await ledger.sweep()
+
+    found = await ledger.check()
+    assert found.of_type("instance.offline") == []
+    assert found.tasks[n].owner == "w"
+
+
 @pytest.mark.parametrize("how", ["heartbeat", "claim", "register"])
 async def test_who_was_offline_comes_back(ledger: Ledger, how: str) -> None:
     """Any word of an OFFLINE instance brings it back as a new incarnation, without its old tasks, and is told once."""

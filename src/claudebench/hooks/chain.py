@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import msgspec
@@ -17,7 +18,7 @@ from claudebench.errors import nearest
 from claudebench.hooks.model import ALLOW, Decision, FailMode, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable
 
 HookKind = Literal[
     "pre_tool",

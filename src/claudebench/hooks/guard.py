@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 import threading
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, ToolCall
+from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, ToolCall, Verdict
 from claudebench.hooks.paths import Places
 from claudebench.hooks.shell import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from claudebench.hooks.rules import Hit, RuleSet
+    from claudebench.hooks.rules import Hit, Rule, RuleSet
     from claudebench.hooks.shell import Command, Script
 
 SHELL_TOOLS = frozenset(
@@ -104,12 +105,9 @@ class Guard:
             )
 
     def _tell(self, call: ToolCall, error: Exception) -> None:
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(call, error)
-        except Exception:  # noqa: BLE001, S110 - telling is best effort; the decision stands
-            pass
+        if self._on_error is not None:
+            with suppress(Exception):  # telling is best effort; the decision stands
+                self._on_error(call, error)
 
     def _kept_or_judged(self, call: ToolCall, kind: str) -> Decision:
         rules = self.rules
@@ -161,7 +159,7 @@ def _key(call: ToolCall, version: str) -> tuple[object, ...] | None:
 def _judge_shell(call: ToolCall, rules: RuleSet, places: Places) -> Decision:
     """Judge every field that may hold a command line: which of them the tool runs is not ours to guess."""
     if isinstance(call.params, str):
-        return _with_line(_judge_line(call.params, rules, places, call.tool), lambda line: line)
+        return _with_line(_judge_line(call.params, _Case(rules, places, call.tool)), lambda line: line)
     if not isinstance(call.params, dict):
         return _malformed("the parameters of a shell tool must be an object with a `command`")
     fields = [name for name in LINE_FIELDS if name in call.params]
@@ -174,9 +172,9 @@ def _judge_field(call: ToolCall, name: str, rules: RuleSet, places: Places) -> D
     params: Mapping[str, object] = call.params if isinstance(call.params, dict) else {}
     value = params[name]
     if isinstance(value, str):
-        return _with_line(_judge_line(value, rules, places, call.tool), lambda line: {**params, name: line})
+        return _with_line(_judge_line(value, _Case(rules, places, call.tool)), lambda line: {**params, name: line})
     if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
-        decision = _judge_line(shlex.join(value), rules, places, call.tool)
+        decision = _judge_line(shlex.join(value), _Case(rules, places, call.tool))
         return _with_line(decision, lambda line: {**params, name: shlex.split(line)})
     return _malformed(f"`{name}` must be a text")
 
@@ -192,10 +190,19 @@ def _malformed(what: str) -> Decision:
     return Decision("deny", f"malformed call: {what}.", "malformed", severity="high")
 
 
-def _judge_line(line: str, rules: RuleSet, places: Places, tool: str, *, round_: int = 0) -> Decision:
+class _Case(NamedTuple):
+    """What a line is judged by, and how often it was rewritten."""
+
+    rules: RuleSet
+    places: Places
+    tool: str
+    rounds: int = 0
+
+
+def _judge_line(line: str, case: _Case) -> Decision:
     """Judge one command line; `modified` is the rewritten line."""
     script = parse(line)
-    hits = rules.on_script(script, places, tool)
+    hits = case.rules.on_script(script, case.places, case.tool)
     warnings = tuple(dict.fromkeys(hit.rule.reason for hit in hits if hit.rule.action == "warn"))
     worst = _worst(hits)
     if script.unsure and (worst is None or worst.rule.action != "deny"):
@@ -203,7 +210,7 @@ def _judge_line(line: str, rules: RuleSet, places: Places, tool: str, *, round_:
     if worst is None or worst.rule.action == "warn":
         return Decision("allow", warnings=warnings) if warnings else ALLOW
     if worst.rule.action == "rewrite":
-        return _rewritten(line, script, hits, rules, places, tool, round_)
+        return _rewritten(line, script, hits, case)
     return _decided(worst, warnings)
 
 
@@ -213,7 +220,7 @@ def _worst(hits: Iterable[Hit]) -> Hit | None:
 
 def _decided(hit: Hit, warnings: tuple[str, ...] = ()) -> Decision:
     rule = hit.rule
-    verdict = "deny" if rule.action == "deny" else "ask"
+    verdict: Verdict = "deny" if rule.action == "deny" else "ask"
     shown = f" [{_shown(hit.command)}]" if hit.command else ""
     return Decision(verdict, f"{rule.reason}{shown}", rule.id, warnings=warnings, severity=rule.severity)
 
@@ -226,33 +233,28 @@ def _shown(command: Command, longest: int = 120) -> str:
 
 def _ask_unsure(script: Script, warnings: tuple[str, ...]) -> Decision:
     why = "; ".join(script.unsure[:3])
-    reason = f"this command line cannot be judged with certainty: {why}. Write it more plainly, in single commands with their names spelt out."
+    reason = f"this command line cannot be judged with certainty: {why}. Write it as plain commands, names spelt out."
     return Decision("ask", reason, "unsure", warnings=warnings, severity="medium")
 
 
-def _rewritten(
-    line: str, script: Script, hits: list[Hit], rules: RuleSet, places: Places, tool: str, round_: int
-) -> Decision:
+def _rewritten(line: str, script: Script, hits: list[Hit], case: _Case) -> Decision:
     """Take away the wrappers that the rules name, and judge what is left."""
-    hit = next(one for one in hits if one.rule.action == "rewrite")
-    names = {
-        name for one in hits if one.rule.action == "rewrite" for match in one.rule.command for name in match.wrapped
-    }
-    prefixes = [prefix for command in script.commands for prefix in command.prefixes if prefix[0] in names]
-    spans = sorted({span for _, span in prefixes if span is not None})
-    if round_ >= REWRITES_MAX or not spans or len(spans) < len({span for _, span in prefixes}):
-        return Decision(
-            "ask",
-            f"{hit.rule.reason} It stands inside another command: write it without.",
-            hit.rule.id,
-            severity=hit.rule.severity,
-        )
-    left = _without(line, spans)
-    again = _judge_line(left, rules, places, tool, round_=round_ + 1)
+    rules = [hit.rule for hit in hits if hit.rule.action == "rewrite"]
+    names = {name for rule in rules for match in rule.command for name in match.wrapped}
+    found = {span for command in script.commands for name, span in command.prefixes if name in names}
+    spans = sorted(span for span in found if span is not None)
+    if case.rounds >= REWRITES_MAX or len(spans) != len(found):
+        told = f"{rules[0].reason} It stands inside another command: write it without."
+        return Decision("ask", told, rules[0].id, severity=rules[0].severity)
+    return _judged_again(_without(line, spans), rules[0], case._replace(rounds=case.rounds + 1))
+
+
+def _judged_again(left: str, rule: Rule, case: _Case) -> Decision:
+    again = _judge_line(left, case)
     if not again.allow:
         return again
     modified = again.modified if isinstance(again.modified, str) else left
-    return Decision("rewrite", hit.rule.reason, hit.rule.id, modified, again.warnings, hit.rule.severity)
+    return Decision("rewrite", rule.reason, rule.id, modified, again.warnings, rule.severity)
 
 
 def _without(line: str, spans: list[tuple[int, int]]) -> str:

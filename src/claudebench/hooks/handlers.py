@@ -24,21 +24,22 @@ if TYPE_CHECKING:
 
 A, C = Pattern.CENTRALIZED, Pattern.HYBRID
 ORDERED = Consistency.ORDERED
+DOORS = frozenset({"jsonrpc", "hooks"})
 RECORD_WITHIN_S = 0.02
 _encode = msgspec.json.Encoder().encode
 
 
-@handler("hook.pre_tool", pattern=A, consistency=ORDERED, changes=False)
+@handler("hook.pre_tool", pattern=A, consistency=ORDERED, changes=False, doors=DOORS)
 async def pre_tool(request: requests.PreTool, context: Context, chain: Chain, log: EventLog) -> requests.Decided:
     """Judge a tool call before it runs: allow, deny, ask, or rewrite it."""
     started = perf_counter_ns()
     decision = await chain.decide(_call(request))
     payload = _encode(_decided(request, decision, (perf_counter_ns() - started) // 1000))
-    recorded = await _record(log, _origin(context, request), payload, wait=decision.allow)
+    recorded = await _record(log, context, request, payload, wait=decision.allow)
     return _answer(decision, recorded=recorded)
 
 
-@handler("hook.post_tool", pattern=A, consistency=ORDERED)
+@handler("hook.post_tool", pattern=A, consistency=ORDERED, doors=DOORS)
 async def post_tool(request: requests.PostTool, context: Context, log: EventLog) -> requests.Processed:
     """Note that a tool call ended."""
     payload = {"tool": request.tool, "toolUseId": request.tool_use_id, "bytes": len(bytes(request.result))}
@@ -46,7 +47,7 @@ async def post_tool(request: requests.PostTool, context: Context, log: EventLog)
     return requests.Processed()
 
 
-@handler("hook.user_prompt", pattern=A, consistency=ORDERED)
+@handler("hook.user_prompt", pattern=A, consistency=ORDERED, doors=DOORS)
 async def user_prompt(request: requests.UserPrompt, context: Context, log: EventLog) -> requests.Prompted:
     """Note that an agent was given a prompt; its text is kept as a hash only."""
     digest = hashlib.sha256(request.prompt.encode()).hexdigest()
@@ -54,7 +55,7 @@ async def user_prompt(request: requests.UserPrompt, context: Context, log: Event
     return requests.Prompted()
 
 
-@handler("hook.todo_write", pattern=C, consistency=ORDERED)
+@handler("hook.todo_write", pattern=C, consistency=ORDERED, doors=DOORS)
 async def todo_write(request: requests.TodoWrite, context: Context, log: EventLog) -> requests.Processed:
     """Note an agent's todo list."""
     await _append(log, context, request, "hook.todos_written", {"todos": request.todos})
@@ -80,7 +81,7 @@ def _origin(context: Context, request: requests.HookRequest) -> Origin:
 
 
 def _subject(request: requests.HookRequest) -> str:
-    return (request.session_id or request.instance_id or "-")[:256]
+    return request.session_id or request.instance_id or "-"
 
 
 def _decided(request: requests.PreTool, decision: Decision, us: int) -> dict[str, Any]:
@@ -96,10 +97,10 @@ def _decided(request: requests.PreTool, decision: Decision, us: int) -> dict[str
     }
 
 
-async def _record(log: EventLog, origin: Origin, payload: bytes, *, wait: bool) -> bool:
+async def _record(log: EventLog, context: Context, request: requests.PreTool, payload: bytes, *, wait: bool) -> bool:
     """Send the decision to the log; wait for it only where the agent may go on, and never for long."""
     try:
-        appended = log.append(origin, "hook.decided", origin.actor or "-", payload)
+        appended = log.append(_origin(context, request), "hook.decided", _subject(request), payload)
         if not wait:
             appended.add_done_callback(_taken_note)
             return False

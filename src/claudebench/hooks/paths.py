@@ -87,6 +87,7 @@ _OUR_DATA = re.compile(
     r"(^|/)\.?claudebench/(.*\.(aof|rdb|key|db|sqlite3?)|rules\.toml)$|(^|/)\.local/share/claudebench(/.*)?$"
 )
 _WINDOWS = re.compile(r"^[A-Za-z]:[\\/]+(Windows|System32|System|Program Files)([\\/]|$)", re.IGNORECASE)
+_DRIVE = re.compile(r"^[A-Za-z]:([\\/]|$)")
 _WINDOWS_ROOT = re.compile(r"^[A-Za-z]:([\\/]+\*?(\.\*)?)?$")
 
 
@@ -101,9 +102,16 @@ class Places:
         self.cwd = cwd if cwd and cwd.startswith("/") else None
         self.home = home if home and home.startswith("/") else None
         self.followed = False
+        self._known: dict[tuple[str, str], frozenset[PathClass]] = {}
 
     def classes(self, word: str, directory: str = "") -> frozenset[PathClass]:
         """Return every class of the path that `word` means in `directory` (relative to the call's own)."""
+        known = self._known.get((word, directory))
+        if known is None:
+            known = self._known[word, directory] = self._classes(word, directory)
+        return known
+
+    def _classes(self, word: str, directory: str) -> frozenset[PathClass]:
         path = self.absolute(word, directory)
         found = _classes(path, self.cwd or ".", self.home)
         real = self._real(path)
@@ -111,6 +119,8 @@ class Places:
 
     def absolute(self, word: str, directory: str = "") -> str:
         """Return the path without `.`, `..` and doubled slashes; globs stay."""
+        if _DRIVE.match(word):
+            return word
         if not word.startswith(("/", "~", UNKNOWN, SOME)):
             word = f"{directory or '.'}/{word}"
         if not word.startswith(("/", "~", UNKNOWN, SOME)):
@@ -209,7 +219,7 @@ def _home_classes(whole: str, home: str | None) -> set[PathClass]:
 
 
 def _workdir_classes(path: str, whole: str, cwd: str) -> set[PathClass]:
-    if path == cwd or whole == cwd:
+    if cwd in (path, whole):
         return {"workdir"}
     if whole == ".." or whole.endswith("/..") or (cwd != "." and cwd.startswith(whole.rstrip("/") + "/")):
         return {"parent"}

@@ -20,13 +20,15 @@ import msgspec
 from claudebench.errors import SettingsError, nearest
 from claudebench.hooks.model import FailMode, Severity
 from claudebench.hooks.paths import PATH_CLASSES, PathClass, Places
+from claudebench.hooks.shell import Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from claudebench.hooks.shell import Command, Script
+    from claudebench.hooks.shell import Script
 
 RULES_MAX = 10_000
+PROGRAMS_KEPT_MAX = 1_000
 RuleAction = Literal["deny", "ask", "rewrite", "warn"]
 Words = tuple[str, ...]
 Classes = tuple[PathClass, ...]
@@ -94,7 +96,9 @@ class RuleSet:
         self.version = hashlib.sha256(msgspec.json.encode(self.rules)).hexdigest()[:12]
         self._named: dict[str, list[tuple[Rule, CommandMatch]]] = {}
         self._globbed: list[tuple[str, Rule, CommandMatch]] = []
+        self._marked: list[tuple[Rule, CommandMatch]] = []  # for any program that redirects, is wrapped, runs output
         self._general: list[tuple[Rule, CommandMatch]] = []
+        self._by_program: dict[str, list[tuple[Rule, CommandMatch]]] = {}
         self._files = [(rule, match) for rule in self.rules for match in rule.file]
         for rule in self.rules:
             for match in rule.command:
@@ -107,15 +111,26 @@ class RuleSet:
             else:
                 self._named.setdefault(name, []).append((rule, match))
         if not match.program:
-            self._general.append((rule, match))
+            marked = match.writes or match.wrapped or match.recursive or match.output_of
+            (self._marked if marked else self._general).append((rule, match))
 
     def _candidates(self, command: Command) -> Iterator[tuple[Rule, CommandMatch]]:
         program = command.program
-        yield from self._named.get(program, ())
+        named = self._by_program.get(program)
+        if named is None:
+            named = self._look_up(program)
+        yield from named
+        if command.redirects or command.wrappers or command.recursive or command.code_from[1]:
+            yield from self._marked
         yield from self._general
-        for name, rule, match in self._globbed:
-            if fnmatchcase(program, name):
-                yield rule, match
+
+    def _look_up(self, program: str) -> list[tuple[Rule, CommandMatch]]:
+        """Find the tables for a program, globs included; kept for the next time while names are few."""
+        globbed = [(rule, match) for name, rule, match in self._globbed if fnmatchcase(program, name)]
+        found = self._named.get(program, []) + globbed
+        if len(self._by_program) < PROGRAMS_KEPT_MAX:
+            self._by_program[program] = found
+        return found
 
     def on_script(self, script: Script, places: Places, tool: str = "Bash") -> list[Hit]:
         """Return every rule that fits a command of the script."""
@@ -214,11 +229,12 @@ def _sound(rule: Rule, where: str) -> None:
         raise SettingsError(f"{where}: 'rewrite' takes away what 'wrapped' names; every [[rule.command]] needs it")
     if rule.action == "rewrite" and rule.file:
         raise SettingsError(f"{where}: 'rewrite' is for commands, not for files")
-    for match in (*rule.command, *rule.file):
-        if match == type(match)():
-            raise SettingsError(f"{where}: an empty table would fit everything")
-        for pattern in filter(None, (match.text, getattr(match, "operands", None))):
-            _compiles(pattern, where)
+    if CommandMatch() in rule.command or FileMatch() in rule.file:
+        raise SettingsError(f"{where}: an empty table would fit everything")
+    patterns = [match.operands for match in rule.command]
+    patterns += [match.text for match in rule.command] + [match.text for match in rule.file]
+    for pattern in filter(None, patterns):
+        _compiles(pattern, where)
 
 
 def _compiles(pattern: str, where: str) -> None:
@@ -275,23 +291,20 @@ def _has(flag: str, found: _Arguments, *, abbreviated: bool) -> bool:
 
 def _fits(match: CommandMatch, command: Command, script: Script, places: Places) -> bool:
     """Whether every condition of the table holds; the cheap ones are asked first."""
-    if match.recursive and not command.recursive:
-        return False
-    if match.wrapped and not any(name in match.wrapped for name in command.wrappers):
-        return False
-    if match.writes and not _writes(match.writes, command, places):
-        return False
-    if match.output_of and not _runs_output(match.output_of, command, script):
-        return False
-    if (match.verb or match.flags or match.without or match.paths or match.operands) and not _fits_words(
-        match, command, places
-    ):
-        return False
-    if match.text and not _holds_text(match.text, command):
-        return False
-    if match.carries and not _carries(match, command, places):
-        return False
-    return not match.reads or _gets(match.reads, command, script, places)
+    return (
+        (not match.recursive or command.recursive)
+        and (not match.wrapped or not set(command.wrappers).isdisjoint(match.wrapped))
+        and (not match.writes or _writes(match.writes, command, places))
+        and (not match.output_of or _runs_output(match.output_of, command, script))
+        and (not _asks_words(match) or _fits_words(match, command, places))
+        and (not match.text or _holds_text(match.text, command))
+        and (not match.carries or _carries(match, command, places))
+        and (not match.reads or _gets(match.reads, command, script, places))
+    )
+
+
+def _asks_words(match: CommandMatch) -> bool:
+    return bool(match.verb or match.flags or match.without or match.paths or match.operands)
 
 
 def _fits_words(match: CommandMatch, command: Command, places: Places) -> bool:

@@ -1,38 +1,39 @@
 """A command line, read as the simple commands that it would run.
 
-`parse` follows lists, pipes, substitutions, functions, wrappers (`sudo env xargs find -exec ...`) and everything that is
-handed to a shell as text (`bash -c`, `eval`, heredocs, `echo ... | sh`). What it cannot prove goes into `unsure`; a
+`parse` follows lists, pipes, substitutions, functions, wrappers (`sudo env xargs find -exec ...`) and everything that
+is handed to a shell as text (`bash -c`, `eval`, heredocs, `echo ... | sh`). What it cannot prove goes into `unsure`; a
 caller must then ask. It never runs anything.
 
-tree-sitter recovers from what it does not understand without a word, so nothing is taken on trust: every node must be of
-a kind known here, and no leaf may hold a live backtick, `$(`, or a lone brace.
+tree-sitter recovers from what it does not understand without a word, so nothing is taken on trust: every node must be
+of a kind known here, and no leaf may hold a live backtick, `$(`, or a lone brace.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
 import tree_sitter_bash
 from msgspec.structs import replace
-from tree_sitter import Language, Parser
+from tree_sitter import Language, Node, Parser
 
 from claudebench.hooks.paths import SOME, UNKNOWN, relative_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tree_sitter import Node
 
 LINE_BYTES_MAX = 16 * 1024
-COMMANDS_MAX = 1024
+COMMANDS_MAX = 256
 DEPTH_MAX = 64
 NESTED_MAX = 8
 WORDS_MAX = 64  # what one brace expansion may become
+BRACES_MAX = 16  # in one word
 LOOP_VALUES_MAX = 32  # values of a `for` that are followed one by one
 
 Span = tuple[int, int]
@@ -54,9 +55,9 @@ class Redirect(msgspec.Struct, frozen=True):
 class Command(msgspec.Struct, frozen=True):
     """One simple command. A word holds UNKNOWN or SOME where its text cannot be known.
 
-    `upstream`, `code_from` and `inner` are slices of the script's commands: those before it in its pipeline, those whose
-    output it runs as code, those in its own substitutions. `prefixes` are the wrappers peeled off, with the slice of the
-    line that they take (None inside a nested script).
+    `upstream`, `code_from` and `inner` are slices of the script's commands: those before it in its pipeline, those
+    whose output it runs as code, those in its own substitutions. `prefixes` are the wrappers peeled off, with the slice
+    of the line that they take (None inside a nested script).
     """
 
     words: tuple[str, ...]
@@ -245,6 +246,7 @@ _ANSI_NAMED = {"a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "n": "
 _SPECIAL = "{},*?[]~ \t\n"
 _QUOTED = {ord(char): 0x10F000 + ord(char) for char in _SPECIAL}
 _UNQUOTED = {code: char for char, code in _QUOTED.items()}
+_ESCAPED_BLANKS = (b"\\ ", b"\\\t")
 _GLOB = re.compile(r"[*?\[]")
 
 _language = Language(tree_sitter_bash.language())
@@ -365,6 +367,7 @@ class _Walk:
         self.sure = True  # cleared while a word is resolved to something that is only likely
         self.maybe: dict[str, tuple[str, bool] | None] = {}
         self.ascii = source.isascii()
+        self.escapes = b"\\ " in source or b"\\\t" in source
         self.plain = source.decode("utf-8", "surrogatepass")
 
     # -- scripts and statements
@@ -446,7 +449,8 @@ class _Walk:
 
     def ignore(self, node: Node) -> None:
         """Comments and the like: nothing runs. A comment must begin where bash begins one."""
-        if node.type == "comment" and node.start_byte and chr(self.source[node.start_byte - 1]) not in " \t\n;&|()":
+        before = self.source[max(node.start_byte - 2, 0) : node.start_byte]
+        if node.type == "comment" and before and (before[-1:] not in b" \t\n;&|()" or before[-2:] in _ESCAPED_BLANKS):
             self.found.doubt("it holds a # that may not begin a comment")
 
     def error(self, node: Node) -> None:
@@ -1007,6 +1011,11 @@ class _Walk:
             if name:
                 self.scope.variables[name[0]] = (UNKNOWN, False)
 
+    def prints(self, parts: _Parts) -> None:
+        """`printf -v name`: the name gets a value that nobody knows."""
+        if len(parts.words) > 2 and parts.words[1].text == "-v":  # noqa: PLR2004 - the name stands third
+            self.reads_names(replace(parts, words=parts.words[1:3]))
+
     # -- assignments
 
     def assigned(self, node: Node) -> None:
@@ -1066,6 +1075,8 @@ class _Walk:
 
     def words_of(self, node: Node) -> list[_Word]:
         """Expand one word of a command into the words that it becomes."""
+        if self.escapes and self.source[max(node.start_byte - 2, 0) : node.start_byte] in _ESCAPED_BLANKS:
+            self.found.doubt("a word begins with an escaped blank")
         if node.type == "word":
             text = self.text(node)
             if _PLAIN.fullmatch(text):
@@ -1075,13 +1086,19 @@ class _Walk:
         first = len(self.found.commands)
         raw, sure = self.expand(node)
         inner = self.found.since(first)
-        texts = _braces(raw) if "{" in raw else [raw]
+        texts = self.braced(raw) if "{" in raw else [raw]
         if len(texts) > WORDS_MAX:
             self.found.doubt("a brace expansion has more words than are followed")
         pieces = chain.from_iterable(
             re.split(r"[ \t\n]+", text) if _SPACE.search(text) else [text] for text in texts[:WORDS_MAX]
         )
         return [_Word(_unquote(p), node.start_byte, sure and _known(p), inner, p in ("{", "}")) for p in pieces]
+
+    def braced(self, raw: str) -> list[str]:
+        if raw.count("{") <= BRACES_MAX:
+            return _braces(raw)
+        self.found.doubt("a word has more braces than are followed")
+        return [raw]
 
     def resolved(self, node: Node) -> _Word:
         """Expand a word that is neither split nor brace-expanded: the value of an assignment."""
@@ -1206,7 +1223,8 @@ class _Walk:
     def with_default(self, name: Node, default: Sequence[Node], *, quoted: bool) -> str:
         value = self.value(self.text(name), quoted=quoted)
         if self.text(name) in self.scope.variables and UNKNOWN in value:
-            default = [child for child in default if self.within(child)]
+            self.inside_of(*default)
+            default = ()
         otherwise = "".join(self.piece(child, quoted=quoted) for child in default)
         return (otherwise or UNKNOWN) if UNKNOWN in value else value
 
@@ -1259,6 +1277,12 @@ class _Walk:
             for child in node.children:
                 self.within(child)
 
+    def inside_of(self, *nodes: Node) -> None:
+        """Look for commands in the parts of something."""
+        for node in nodes:
+            for child in node.children or [node]:
+                self.within(child)
+
     def leaf(self, node: Node) -> None:
         """No leaf may hold what bash would still expand."""
         if node.is_missing:
@@ -1275,7 +1299,7 @@ def decode_ansi(text: str) -> str:
 def _ansi_char(code: str) -> str:
     if code[0] in "xuU" and len(code) > 1:
         value = int(code[1:], 16)
-        return chr(value) if value <= 0x10FFFF else UNKNOWN
+        return chr(value) if value <= sys.maxunicode else UNKNOWN
     if code[0] in "01234567":
         return chr(int(code, 8) & 0xFF)
     if code[0] == "c" and len(code) > 1:
@@ -1316,7 +1340,7 @@ def _brace_group(raw: str) -> tuple[int, int, list[str]] | None:
                 inside = raw[start + 1 : at]
                 if len(cuts) > 1:
                     cuts.append(at)
-                    return start, at + 1, [raw[a + 1 : b] for a, b in zip(cuts, cuts[1:], strict=False)]
+                    return start, at + 1, [raw[a + 1 : b] for a, b in pairwise(cuts)]
                 if _NUMBERS.fullmatch(inside) or re.fullmatch(r"\w\.\.\w(\.\.-?\d+)?", inside):
                     return start, at + 1, [SOME]
                 break
@@ -1339,7 +1363,7 @@ def _option(word: _Word, spec: _Wrapper) -> tuple[str | None, bool]:
 
 
 def _is_assignment(word: _Word) -> bool:
-    return re.match(r"[A-Za-z_]\w*=", word.text) is not None
+    return word.text.find("=") > 0
 
 
 def _replaced_by_xargs(options: Sequence[_Word]) -> str:
@@ -1349,7 +1373,7 @@ def _replaced_by_xargs(options: Sequence[_Word]) -> str:
         if word.text.startswith("-I"):
             return word.text[2:]
         if word.text.startswith(("-i", "--replace")):
-            return word.text.partition("=")[2] or word.text[2:].lstrip("-replace") or "{}"
+            return word.text.partition("=")[2] or "{}"
     return ""
 
 
@@ -1511,7 +1535,7 @@ _STATEMENTS: dict[str, Callable[[_Walk, Node], None]] = {
     "variable_assignments": _Walk.assigned,
     "declaration_command": _Walk.declared,
     "unset_command": _Walk.declared,
-    "test_command": lambda walk, node: [walk.within(child) for child in node.children] and None,
+    "test_command": _Walk.inside_of,
     "comment": _Walk.ignore,
     "ERROR": _Walk.error,
 }
@@ -1550,10 +1574,6 @@ _FOLLOW: dict[str, Callable[[_Walk, _Parts], None]] = {
     "mapfile": _Walk.reads_names,
     "readarray": _Walk.reads_names,
     "getopts": _Walk.reads_names,
-    "printf": lambda walk, parts: (
-        walk.reads_names(replace(parts, words=parts.words[1:3]))
-        if [w.text for w in parts.words[1:2]] == ["-v"]
-        else None
-    ),
+    "printf": _Walk.prints,
     "let": _Walk.reads_names,
 }

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from claudebench.patterns.label import Consistency, Pattern
 
 Function = Callable[..., Awaitable[Any]]
-DOORS = frozenset({"http", "jsonrpc", "websocket", "mcp", "cli", "hooks"})
+DOORS = frozenset({"jsonrpc", "hooks"})
+DEFAULT_DOORS = frozenset({"jsonrpc"})
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,2}\Z")
 
 
@@ -57,7 +58,7 @@ def handler(
     changes: bool = True,
     persist: bool = True,
     operator: bool = False,
-    doors: frozenset[str] = DOORS,
+    doors: frozenset[str] = DEFAULT_DOORS,
 ) -> Callable[[Function], Command]:
     """Declare an async function as the command `name`.
 
@@ -69,7 +70,7 @@ def handler(
         changes: False for a query, which needs no idempotency key.
         persist: False keeps it out of the SQL record and the audit's detail; it is always in the log.
         operator: True asks for the operator's token.
-        doors: where it can be reached.
+        doors: where it can be reached; the CLI comes through `jsonrpc`.
 
     Raises:
         TypeError: the name, the annotations or the doors do not fit.

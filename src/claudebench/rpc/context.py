@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -29,11 +29,12 @@ class Change(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as far as the door could tell."""
+    """Who calls, as far as the door could tell; a call from inside the server has no door."""
 
     workspace: str = "default"
     role: Role = "agent"
     metadata: Metadata = NO_METADATA
+    door: str = ""
 
 
 class Context:
@@ -78,8 +79,9 @@ class Context:
 
     async def call(self, command: str, **params: Any) -> Any:
         """Run another command for the same caller and return its result."""
-        reply = await self._dispatcher.dispatch(command, _encode(params), self.caller)
-        return reply.result
+        inside = replace(self.caller, door="")
+        answer = await self._dispatcher.dispatch(command, _encode(params), inside)
+        return answer.result
 
     async def emit(self, type_: str, subject: str, payload: dict[str, Any]) -> str:
         """Append an event of your own, of a type that begins with `x.`, and return its position.

@@ -46,7 +46,7 @@ class Dispatcher:
         Raises:
             ClaudeBenchError: one of ours, always; anything else becomes `Internal` with a reference to the log.
         """
-        bound = self.registry.find(name)
+        bound = self.registry.find(name, caller.door)
         started, code = perf_counter_ns(), 0
         try:
             return await self._run(bound, params, caller)

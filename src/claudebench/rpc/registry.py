@@ -44,14 +44,14 @@ class HandlerRegistry:
                 raise TypeError(f"the command {command.name} is declared twice")
             self._bound[command.name] = _bind(command, stores)
 
-    def find(self, name: str) -> Bound:
-        """Return the bound command.
+    def find(self, name: str, door: str = "") -> Bound:
+        """Return the bound command, if it may be reached by `door`.
 
         Raises:
             UnknownCommand: with the nearest known name, when there is one.
         """
         bound = self._bound.get(name)
-        if bound is None:
+        if bound is None or (door and door not in bound.command.doors):
             raise UnknownCommand(f"unknown command {name[:100]!r}", nearest=nearest(name[:100], self._bound))
         return bound
 

@@ -2,8 +2,9 @@
 
 A file begins `-- name: what it guarantees.` and states `KEYS` (names of keys.py), `ARGV` (a last `...` takes the
 rest), `Returns`, and optionally `uses` (parts in `scripts/lib`), `flags` of the engine (`allow-oom`: goes on when the
-store's memory is full, since it ends work) and `Assessment` (the script of the 2025 system that it succeeds). From the header come one variable per argument and `k_<key>` for every key; a name that is declared and
-unused, or used and undeclared, is an error before Redis is reached.
+store's memory is full, since it ends work) and `Assessment` (the script of the 2025 system that it succeeds). From the
+header come one variable per argument and `k_<key>` for every key; a name that is declared and unused, or used and
+undeclared, is an error before Redis is reached.
 
 What a call does not need it does not pay for: a key is spelt where it stands, a function of a part that nobody calls is
 left out, and a part with a `when` is a block that runs only under that condition, with the parts that it `uses` inside

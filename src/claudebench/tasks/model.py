@@ -116,7 +116,7 @@ class Renew(Held):
 class Complete(Held):
     """task.complete: without a result it is completed all the same."""
 
-    result: Raw = Raw()
+    result: Raw = msgspec.field(default_factory=Raw)
 
 
 class Fail(Held):

@@ -44,7 +44,7 @@ async def answer(dispatcher: Dispatcher, agent: str, body: bytes, workspace: str
     event: Any = None
     try:
         event = _read(body)
-        return Response(200, encode(await _decide(dispatcher, adapter, event, Caller(workspace, role))))
+        return Response(200, encode(await _decide(dispatcher, adapter, event, Caller(workspace, role, door="hooks"))))
     except ClaudeBenchError as error:
         if not adapter.guards(event):
             log.warning("hook not recorded", agent=agent, error=error.message)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from claudebench.errors import ClaudeBenchError, Unauthorized
+from claudebench.errors import ClaudeBenchError, InvalidRequest, Unauthorized
 from claudebench.settings import LOOPBACK
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ encode = msgspec.json.Encoder().encode
 class Refused(ClaudeBenchError):
     """This request is not let in."""
 
+    code = InvalidRequest.code
+
     def __init__(self, status: int, message: str) -> None:
         """Take the HTTP status and what a person reads."""
         super().__init__(message)
@@ -51,8 +54,8 @@ class Gate:
 
     def __init__(self, settings: Settings, operator_token: Callable[[], str]) -> None:
         """Take the settings and where the operator's token is, once the server is ready."""
-        self._checks_host = settings.is_loopback
-        self._names = frozenset(f"[{name}]" if ":" in name else name for name in LOOPBACK | {settings.host})
+        self._takes_addresses = not settings.is_loopback
+        self._names = LOOPBACK | {settings.host.lower(), *settings.hosts.lower().replace(",", " ").split()}
         self._token = settings.token or ""
         self._operator_token = operator_token
 
@@ -64,12 +67,16 @@ class Gate:
         """
         found = dict(headers)
         host = found.get(b"host", b"").decode("latin-1").lower()
-        if self._checks_host and _name(host) not in self._names:
+        if not self._is_ours(_name(host)):
             raise Refused(403, f"the Host {host[:100]!r} is not this server's")
         origin = found.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
             raise Refused(403, f"the Origin {origin[:100].decode('latin-1')!r} is not this server's")
         return found
+
+    def _is_ours(self, name: str) -> bool:
+        """Tell whether a Host name is ours; off loopback any address is, since no name can be rebound to it."""
+        return name in self._names or (self._takes_addresses and _is_address(name))
 
     def role(self, headers: dict[bytes, bytes]) -> Role:
         """Return the role that the token of the call shows.
@@ -93,8 +100,16 @@ class Gate:
 
 def _name(host: str) -> str:
     if host.startswith("["):
-        return host.partition("]")[0] + "]"
+        return host[1:].partition("]")[0]
     return host.partition(":")[0]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def want_json(headers: dict[bytes, bytes]) -> None:

@@ -51,7 +51,7 @@ async def _one(dispatcher: Dispatcher, body: bytes | msgspec.Raw, workspace: str
     reply_to = None if request.id is msgspec.UNSET else request.id
     try:
         envelope.check_text(bytes(body))
-        caller = Caller(workspace, role, request.metadata)
+        caller = Caller(workspace, role, request.metadata, "jsonrpc")
         result, position = await dispatcher.dispatch(request.method, request.params, caller)
         metadata = envelope.Position(position) if position else msgspec.UNSET
         message: Message = envelope.Reply("2.0", result, reply_to, metadata)

@@ -56,15 +56,20 @@ def test_a_header_is_read(load: Load) -> None:
 
 
 def test_names_become_locals(load: Load) -> None:
-    """Keys and arguments that the header names are defined before the body uses them, and nothing else is."""
+    """Arguments that the header names are locals, keys are spelt where they stand, and nothing else is brought along."""
     text = load(GOOD).text
 
-    assert text.splitlines()[:3] == [
-        KEYS["meta"].lua(),
-        KEYS["task"].lua(),
-        "local n, field = ARGV[1], ARGV[2]",
-    ]
-    assert "k_ready" not in text
+    assert text.splitlines()[:2] == ["local K = KEYS[1]", "local n, field = ARGV[1], ARGV[2]"]
+    assert "k_" not in text
+    assert KEYS["task"].lua(["n"]) in text
+    assert KEYS["meta"].lua([]) in text
+    assert "function" not in text
+
+
+def test_flags_are_for_the_engine(load: Load) -> None:
+    """A script that declares flags begins with the engine's shebang, another with none."""
+    assert load(GOOD.replace("-- KEYS", "-- flags  allow-oom\n-- KEYS")).text.startswith("#!lua flags=allow-oom\n")
+    assert not load(GOOD).text.startswith("#!")
 
 
 def test_the_text_decides_the_hash(load: Load) -> None:
@@ -73,17 +78,28 @@ def test_the_text_decides_the_hash(load: Load) -> None:
     assert load(GOOD).sha != load(GOOD.replace("'HGET', k_meta", "'HMGET', k_meta")).sha
 
 
-def test_parts_come_once_and_before_their_users(load: Load) -> None:
-    """Every part that a script or its parts use is spliced in once, below what it stands on."""
+def test_parts_come_before_their_users(load: Load) -> None:
+    """A part that a script uses stands below what it needs, above the body, and without what nobody calls."""
+    body = "local t = load_task(n)\nreturn rank(t) + given_ms"
     text = load(
-        GOOD.replace("-- KEYS", "-- uses  presence sweep owner\n-- KEYS").replace("n field\n", "n field given_ms actor meta\n")
+        GOOD.replace("-- KEYS  meta task", "-- uses  task").replace("n field", "n given_ms").replace(
+            GOOD.splitlines()[-1], body
+        )
     ).text
 
-    definitions = ["now_ms", "function emit", "function touch", "function load_task", "function return_task", "function sweep"]
-    places = [text.index(f"local {each}") for each in definitions]
-    assert places == sorted(places)
-    assert all(text.count(f"local {each}(") <= 1 for each in definitions)
-    assert text.rstrip().endswith("redis.call('HGET', k_meta, field)")
+    assert text.rstrip().endswith(body)
+    assert text.count("local function load_task(") == text.count("local function rank(") == 1
+    assert "function store_task" not in text
+
+
+def test_a_conditional_part_is_a_block(load: Load) -> None:
+    """What a part does only under its condition stands inside that condition, with all that only it calls."""
+    text = load(GOOD.replace("-- KEYS", "-- uses  sweep\n-- KEYS").replace("n field\n", "n field given_ms actor meta\n")).text
+
+    inside = text[text.index("if sweep_is_due then") :]
+    assert text.index("local function emit(") < text.index("if sweep_is_due then")
+    assert "local function return_task(" in inside
+    assert "local function return_task(" not in text.removesuffix(inside)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +128,7 @@ def test_an_unknown_key_is_an_error(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["KEYS", "SCAN", "EVAL", "EVALSHA", "FLUSHALL", "FLUSHDB", "keys", "Scan", "HSCAN", "ZSCAN", "SSCAN"]
+    "command", ["KEYS", "SCAN", "EVAL", "EVALSHA", "FLUSHALL", "FLUSHDB", "keys", "Scan", "HSCAN", "ZSCAN"]
 )
 @pytest.mark.parametrize("call", ["redis.call('{}', 'x')", 'redis.pcall( "{}")'])
 def test_forbidden_commands(load: Load, command: str, call: str) -> None:
