@@ -21,7 +21,7 @@ from claudebench.testing.server import Server, serve
 from claudebench.testing.talks import TALKS
 
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("answer: uvicorn's send and its two writes", ("RequestResponseCycle.send", "answer (claudebench/transports/http.py")),
+    ("answer: uvicorn's send and its two writes", ("Cycle.send", "answer (claudebench/transports/http.py")),
     ("uvicorn and httptools: parse, scope, cycle", ("uvicorn/", "claudebench/transports/protocol.py")),
     ("gate, body, doors", ("claudebench/transports/http.py", "claudebench/asgi.py")),
     ("envelope: decode and checks", ("claudebench/rpc/envelope.py",)),
@@ -33,6 +33,9 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("multiplexer: pack, write, parse, settle", ("claudebench/store/",)),
     ("event loop, reads, task switches", ("asyncio/", "uvloop")),
 )  # fmt: skip
+
+
+FUNCTIONS_SHOWN = 15
 
 
 async def measure(options: argparse.Namespace) -> None:
@@ -59,10 +62,13 @@ def show(raw: str, request_us: float) -> None:
         functions[frames[-1].rpartition(":")[0] + ")"] += int(count)
     share = request_us / layers.total()
     print(f"{request_us:7.1f} µs  the server's CPU for a request")
-    for name, count in layers.most_common():
-        print(f"{count * share:7.1f} µs  {name}")
+    _print(layers, share, len(LAYERS) + 1)
     print("\nthe dearest functions")
-    for name, count in functions.most_common(15):
+    _print(functions, share, FUNCTIONS_SHOWN)
+
+
+def _print(samples: Counter[str], share: float, at_most: int) -> None:
+    for name, count in samples.most_common(at_most):
         print(f"{count * share:7.1f} µs  {name}")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import structlog
 
 from claudebench import __version__
-from claudebench.errors import ClaudeBenchError, InvalidParams
+from claudebench.errors import ClaudeBenchError, InvalidParams, SettingsError
 from claudebench.events import log as event_log
 from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
@@ -82,6 +82,7 @@ class App:
         self._given_ms = given_ms
         self._workspaces = {settings.workspace: None}
         self._open = AsyncExitStack()
+        self._store: EmbeddedStore | None = None
 
     @property
     def durability(self) -> str:
@@ -152,11 +153,12 @@ class App:
         store = EmbeddedStore(self.data_dir, durability=self.settings.durability, max_memory=self.settings.max_memory)
         await store.start()
         self._open.push_async_callback(store.stop)
+        self._store = store
         return Address(socket=str(store.socket_path))
 
     def _compose(self) -> None:
         facts = EventLog(self.connection, CATALOGUE)
-        self.observer = observer = Observer(self.connection, self.durability, __version__)
+        self.observer = observer = Observer(self.connection, self.durability, __version__, self._sync_behind_s)
         guard = Guard(builtin(), on_error=_guard_failed)
         chain = Chain([Link(name="guard", decide=guard.decide, priority=0, again=True)], on_error=_link_failed)
         stores = {
@@ -168,6 +170,9 @@ class App:
         }
         observer.registry = HandlerRegistry(COMMANDS, stores)
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
+
+    def _sync_behind_s(self) -> float:
+        return self._store.sync_behind_s if self._store else 0.0
 
     async def _tick(self) -> None:
         instances = InstanceStore(self.connection)
@@ -187,9 +192,14 @@ def _link_failed(link: Link, error: Exception) -> None:
 
 
 def _operator_token(path: Path) -> str:
-    """Return the operator's token, made on the first start and readable by its owner only."""
+    """Return the operator's token, made whole on the first start and readable by its owner only."""
+    fresh = path.with_name(f"token.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(32))
     with suppress(FileExistsError):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    return path.read_text().strip()
+        os.link(fresh, path)
+    fresh.unlink()
+    token = path.read_text().strip()
+    if not token:
+        raise SettingsError(f"{path} is empty; remove it, and a new operator's token is made")
+    return token

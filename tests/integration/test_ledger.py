@@ -6,17 +6,17 @@ import asyncio
 import itertools
 import shutil
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from tests.scripts import invariants
+from tests.scripts.fleet import store_of
 
 from claudebench.errors import ClaudeBenchError, Conflict, LimitReached, NotFound, Stale
 from claudebench.store.connection import Address, Connection
 from claudebench.testing import eventually, serve
-from tests.scripts import invariants
-from tests.scripts.fleet import store_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ async def test_create_assign_complete(client: AsyncClient) -> None:
 async def test_create_claim_complete(client: AsyncClient) -> None:
     """A task is created, claimed and completed, and every change tells a later position than the one before."""
     positions = []
-    task = await create(client, priority=0, metadata={"n": [1]})
+    task = await create(client, priority=0)
     positions.append(client.position)
     claimed = await client.call("task.claim", workerId="w")
     positions.append(client.position)
@@ -77,10 +77,21 @@ async def test_create_claim_complete(client: AsyncClient) -> None:
     positions.append(client.position)
 
     assert (claimed["claimed"], claimed["taskId"], claimed["task"]["priority"]) == (True, task, 0)
-    assert claimed["task"]["metadata"] == {"n": [1]}
     assert claimed["tasks"] == [claimed["task"]]
     assert positions == sorted(set(positions), key=lambda each: tuple(map(int, each.split("-"))))
     assert await client.call("task.claim", workerId="w") == {"claimed": False, "tasks": []}
+
+
+async def test_a_tasks_own_metadata_comes_back(client: AsyncClient) -> None:
+    """What a caller keeps in a task's metadata is answered unchanged by create, claim and get."""
+    kept = {"n": [1, []], "empty": {}, "text": "ä\u0001", "metadata": {"n": None}}
+    params = {"text": "a task", "metadata": kept}
+    made = await client.rpc({"jsonrpc": "2.0", "id": 1, "method": "task.create", "params": params})
+
+    claimed = await client.call("task.claim", workerId="w")
+    read = await client.call("task.get", id=made["result"]["id"])
+
+    assert made["result"]["metadata"] == claimed["task"]["metadata"] == read["metadata"] == kept
 
 
 @pytest.mark.parametrize("method", ["task.complete", "task.fail", "task.release", "task.renew"])
@@ -214,7 +225,18 @@ async def redis(folder: Path) -> AsyncIterator[str]:
     """Run a Redis of the test's own and return its URL."""
     assert REDIS
     port = free_port()
-    words = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--requirepass", "pass word")
+    words = (
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(folder),
+        "--save",
+        "",
+        "--requirepass",
+        "pass word",
+    )
     process = await asyncio.create_subprocess_exec(REDIS, *words, stdout=asyncio.subprocess.DEVNULL)
     try:
         url = f"redis://:pass%20word@127.0.0.1:{port}/0"
@@ -223,7 +245,8 @@ async def redis(folder: Path) -> AsyncIterator[str]:
         await connection.close()
         yield url
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 
@@ -287,7 +310,11 @@ async def client_takes(client: AsyncClient, taken: list[str]) -> None:
 @pytest.mark.skipif(REDIS is None, reason="redis-server is not on PATH")
 async def test_an_external_redis_that_goes_away(tmp_path: Path) -> None:
     """A server whose external store is gone says -32001 and lives; nothing is made up in its place."""
-    async with redis(tmp_path) as url, serve(tmp_path / "data", "--redis-url", url) as server, server.client() as client:
+    async with (
+        redis(tmp_path) as url,
+        serve(tmp_path / "data", "--redis-url", url) as server,
+        server.client() as client,
+    ):
         task = await create(client)
         connection = Connection(Address.from_url(url))
         await connection.open()

@@ -7,13 +7,13 @@ import signal
 import sys
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from tests.scripts.fleet import snapshot
 
 from claudebench.errors import ClaudeBenchError, Stale
 from claudebench.testing import eventually
-from tests.scripts.fleet import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +38,9 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 
 
 @asynccontextmanager
-async def worker(server: Server, name: str, dead_after_ms: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, int]]:
+async def worker(
+    server: Server, name: str, dead_after_ms: int
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, int]]:
     """Run a worker in a process of its own, which claims one task and then only beats."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", WORKER, server.url, name, str(dead_after_ms), stdout=asyncio.subprocess.PIPE
@@ -63,7 +65,7 @@ class Beating:
         self.held: dict[str, list[dict[str, Any]]] = {}
         self._running: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Beating:
+    async def __aenter__(self) -> Self:
         """Register, claim and begin to beat."""
         async with self.server.client() as client:
             for name in self.names:

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.scripts.fleet import snapshot, store_of
 
 from claudebench.errors import Conflict
 from claudebench.store.keys import prefix
-from tests.scripts.fleet import snapshot, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -145,7 +145,10 @@ async def test_one_task_completed_by_its_old_and_its_new_owner(server: Server, c
 
 # A claim as it must not be: look first, act later. What others do in between is not seen.
 LOOK = "return redis.call('ZRANGE', ARGV[1] .. 'ready:', 0, 0)"
-ACT = "redis.call('ZREM', ARGV[1] .. 'ready:', ARGV[2]) return redis.call('HSET', ARGV[1] .. 'task:' .. ARGV[2], 'owner', ARGV[3])"
+ACT = """
+redis.call('ZREM', ARGV[1] .. 'ready:', ARGV[2])
+return redis.call('HSET', ARGV[1] .. 'task:' .. ARGV[2], 'owner', ARGV[3])
+"""
 
 
 async def list_then_act(store: Connection, claimer: str) -> str:

@@ -10,11 +10,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.scripts.ledger import Ledger
 
 from claudebench.app import SCRIPTS
 from claudebench.store.connection import Address, Connection
 from claudebench.store.engine import find_engine
-from tests.scripts.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.scripts import invariants
 
 from claudebench.errors import ClaudeBenchError, Conflict, NotFound, Stale, Unavailable
 from claudebench.store.connection import Address, Connection
 from claudebench.testing import eventually
-from tests.scripts import invariants
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from claudebench.testing import AsyncClient, Server
     from tests.scripts.invariants import Snapshot
+
+    from claudebench.testing import AsyncClient, Server
 
 PATIENT_MS = 600_000
 LOST = (OSError, EOFError, ClaudeBenchError)
@@ -53,7 +55,7 @@ class Fleet:
         self._names = [*(f"creator-{at}" for at in range(creators)), *(f"worker-{at}" for at in range(workers))]
         self._running: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Fleet:
+    async def __aenter__(self) -> Self:
         """Begin the load."""
         self._running = [
             asyncio.create_task(self._create(name) if name.startswith("creator") else self._work(name))

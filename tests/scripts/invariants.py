@@ -124,7 +124,9 @@ def _texts(flat: list[bytes]) -> dict[str, str]:
 def _event(position: bytes, flat: list[bytes]) -> Event:
     fields = _pairs(flat)
     payload = json.loads(fields["payload"])
-    return Event(position.decode(), fields["type"].decode(), fields["subject"].decode(), fields["actor"].decode(), payload)
+    return Event(
+        position.decode(), fields["type"].decode(), fields["subject"].decode(), fields["actor"].decode(), payload
+    )
 
 
 def rank(row: Row, n: int) -> int:

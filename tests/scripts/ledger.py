@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.scripts import invariants
+
 from claudebench.instances import model as instance_model
 from claudebench.instances.store import InstanceStore
-from claudebench.store.origin import Origin
 from claudebench.store.keys import prefix
+from claudebench.store.origin import Origin
 from claudebench.tasks import model as task_model
 from claudebench.tasks.store import TaskStore
-from tests.scripts import invariants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +48,13 @@ class Ledger:
         return Origin(self.workspace, actor, b"", str(self.now_ms))
 
     async def register(
-        self, instance: str, *, roles: Iterable[str] = (), capacity: int = 10, dead_after_ms: int = 5000, boot: str = "1"
+        self,
+        instance: str,
+        *,
+        roles: Iterable[str] = (),
+        capacity: int = 10,
+        dead_after_ms: int = 5000,
+        boot: str = "1",
     ) -> instance_model.Registered:
         """Register an instance."""
         doc = instance_model.Doc(list(roles), capacity, dead_after_ms)

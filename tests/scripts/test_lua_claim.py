@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.scripts.ledger import MINUTE, SECOND, num
 
 from claudebench.errors import Conflict, LimitReached, NotFound
-from tests.scripts.ledger import MINUTE, SECOND, num
 
 if TYPE_CHECKING:
     from tests.scripts.ledger import Ledger
@@ -83,7 +83,9 @@ async def test_the_claimer_must_be_registered(ledger: Ledger) -> None:
         (("a.b", "axb"), [["a.b"]]),
     ],
 )
-async def test_roles_must_cover_what_a_task_requires(ledger: Ledger, roles: tuple[str, ...], may: list[list[str]]) -> None:
+async def test_roles_must_cover_what_a_task_requires(
+    ledger: Ledger, roles: tuple[str, ...], may: list[list[str]]
+) -> None:
     """A worker gets exactly the tasks whose required roles are all its own, compared as whole words."""
     await ledger.register("w", roles=roles, capacity=100)
     for requires in (["py"], ["gpu", "py"], ["a.b"], ["a", "b"]):
@@ -133,7 +135,7 @@ async def test_a_reservation_is_kept_from_others(ledger: Ledger) -> None:
 
 
 async def test_who_failed_a_task_waits_30_s_for_it(ledger: Ledger) -> None:
-    """A task failed with a retry goes to another at once, and to the one who failed it after 30 s if nobody wanted it."""
+    """A task failed with a retry goes to another at once, and to who failed it after 30 s if nobody wanted it."""
     await ledger.register("w")
     await ledger.register("other")
     n = await ledger.create()
@@ -154,7 +156,7 @@ async def test_a_denied_task_hides_nothing_behind_it(ledger: Ledger) -> None:
     """Any number of denied tasks at the head of a queue is passed over for the first one that was not denied."""
     await ledger.register("w", capacity=100)
     denied = [await ledger.create(priority=90) for _ in range(20)]
-    for n in denied:
+    for _ in denied:
         await ledger.claim("w")
     for n in denied:
         await ledger.fail(n, "w", retryable=True)

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.scripts.ledger import MINUTE, SECOND, num
 
 from claudebench.errors import ClaudeBenchError, Conflict, NotFound, Stale
-from tests.scripts.ledger import MINUTE, SECOND, num
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,13 @@ WORDS: dict[str, Word] = {
     "release": lambda ledger, n, worker, epoch: ledger.release(n, worker, epoch),
     "renew": lambda ledger, n, worker, epoch: ledger.renew(n, worker, epoch),
 }
-AFTERWARDS = {"complete": "completed", "fail": "failed", "retry": "pending", "release": "pending", "renew": "in_progress"}
+AFTERWARDS = {
+    "complete": "completed",
+    "fail": "failed",
+    "retry": "pending",
+    "release": "pending",
+    "renew": "in_progress",
+}
 every_word = pytest.mark.parametrize("word", WORDS)
 
 
@@ -70,7 +76,9 @@ async def test_the_holder_is_heard(ledger: Ledger, word: str, fence: tuple[str, 
 
 
 @every_word
-@pytest.mark.parametrize("fence", [("late", 1), ("late", 3), ("late", ""), ("w", 1), ("w", 2), ("w", 4), ("", 1), ("", "")])
+@pytest.mark.parametrize(
+    "fence", [("late", 1), ("late", 3), ("late", ""), ("w", 1), ("w", 2), ("w", 4), ("", 1), ("", "")]
+)
 async def test_a_late_word_is_stale(ledger: Ledger, word: str, fence: tuple[str, int | str]) -> None:
     """After a return, a former owner, a wrong epoch, or neither name is -32012, tells the epoch and changes nothing."""
     n = await taken_twice(ledger)
@@ -85,7 +93,9 @@ async def test_a_late_word_is_stale(ledger: Ledger, word: str, fence: tuple[str,
 
 @every_word
 @pytest.mark.parametrize("fence", [("late", 1), ("late", ""), ("", 1), ("", "")])
-async def test_a_word_about_a_returned_task_nobody_took(ledger: Ledger, word: str, fence: tuple[str, int | str]) -> None:
+async def test_a_word_about_a_returned_task_nobody_took(
+    ledger: Ledger, word: str, fence: tuple[str, int | str]
+) -> None:
     """A task that was taken back and waits is nobody's: the former owner is stale, an unnamed word is refused."""
     await ledger.register("late")
     n = await ledger.create()
@@ -116,7 +126,8 @@ async def test_an_unknown_task(ledger: Ledger, word: str) -> None:
 
 @pytest.mark.parametrize(
     ("end", "word"),
-    [("complete", word) for word in WORDS if word != "complete"] + [("fail", word) for word in ("complete", "release", "renew")],
+    [("complete", word) for word in WORDS if word != "complete"]
+    + [("fail", word) for word in ("complete", "release", "renew")],
 )
 async def test_what_ended_stays(ledger: Ledger, end: str, word: str) -> None:
     """After the end no other word changes a task, not even its owner's: -32011."""

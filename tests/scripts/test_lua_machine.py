@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from tests.scripts.ledger import MINUTE, Ledger, num
 
 from claudebench.app import SCRIPTS
 from claudebench.errors import ClaudeBenchError, Conflict, LimitReached, NotFound, Stale
 from claudebench.store.connection import Address, Connection
-from tests.scripts.ledger import MINUTE, Ledger, num
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -31,11 +31,13 @@ epochs = st.one_of(st.just(""), st.just("now"), st.integers(0, 6))
 class LedgerMachine(RuleBasedStateMachine):
     """Three workers, a handful of tasks, one clock."""
 
-    def __init__(self, socket: str) -> None:
-        """Open a workspace of this run's own."""
+    socket: ClassVar[str]
+
+    def __init__(self) -> None:
+        """Take a workspace of this run's own."""
         super().__init__()
         self.runner = asyncio.Runner()
-        self.connection = Connection(Address(socket=socket), SCRIPTS)
+        self.connection = Connection(Address(socket=self.socket), SCRIPTS)
         self.ledger = Ledger(self.connection, f"m{next(_numbers)}")
         self.completed: dict[int, tuple[str, int]] = {}
         self.epochs: dict[int, tuple[str, int]] = {}
@@ -46,8 +48,9 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             return self.runner.run(word)
         except REFUSALS as refusal:
-            assert refusal.outcome == "not_done"
-            return None
+            outcome = refusal.outcome
+        assert outcome == "not_done"
+        return None
 
     def epoch(self, n: int, named: int | str) -> int | str:
         """Return the epoch that a caller names: none, a guess, or the present one."""
@@ -71,7 +74,9 @@ class LedgerMachine(RuleBasedStateMachine):
         boot = str(next(self.boots)) if restarted else ""
         roles = ROLES[worker]
         dead_after_ms = 1000 if worker == "ann" else 5000
-        answer = self.do(self.ledger.register(worker, roles=roles, capacity=capacity, dead_after_ms=dead_after_ms, boot=boot))
+        answer = self.do(
+            self.ledger.register(worker, roles=roles, capacity=capacity, dead_after_ms=dead_after_ms, boot=boot)
+        )
         if restarted:
             assert answer
             assert self.do(self.ledger.beat(worker)).held == []
@@ -166,17 +171,19 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def test_any_sequence_keeps_the_ledger_whole(store_socket: str) -> None:
     """No sequence of commands, deaths and clock steps breaks an index, an epoch or an acknowledged completion."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: LedgerMachine(store_socket),
-        settings=settings(
-            max_examples=30,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+
+    class Machine(LedgerMachine):
+        socket = store_socket
+
+    bounds = settings(
+        max_examples=30,
+        stateful_step_count=30,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
+    run_state_machine_as_test(Machine, settings=bounds)
 
 
 def test_refusals_are_errors_of_the_tree() -> None:

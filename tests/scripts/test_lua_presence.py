@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.scripts.ledger import BEGINNING_MS, HOUR, MINUTE, SECOND, num
 
 from claudebench.errors import NotFound, Stale
-from tests.scripts.ledger import BEGINNING_MS, HOUR, MINUTE, SECOND, num
 
 if TYPE_CHECKING:
     from tests.scripts.ledger import Ledger
@@ -150,7 +150,7 @@ async def test_a_command_in_which_it_names_itself_is_a_beat(ledger: Ledger) -> N
 
 @pytest.mark.parametrize("how", ["heartbeat", "claim", "renew", "register"])
 async def test_a_late_word_comes_before_the_judgement(ledger: Ledger, how: str) -> None:
-    """Who speaks after its deadline, but before anybody swept, was alive: the caller is touched before others are judged."""
+    """Who speaks after its deadline but before anybody swept is alive: the caller is touched before it is judged."""
     await ledger.register("w", boot="b")
     n = await ledger.create()
     await ledger.claim("w")
@@ -217,7 +217,7 @@ async def test_a_task_held_for_an_hour_is_not_taken(ledger: Ledger) -> None:
 
 
 async def test_an_instance_thinks_as_long_as_it_said(ledger: Ledger) -> None:
-    """deadAfterMs is each instance's own: a thinking agent outlives a worker beside it."""
+    """DeadAfterMs is each instance's own: a thinking agent outlives a worker beside it."""
     await ledger.register("agent", dead_after_ms=600_000)
     await ledger.register("worker")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.scripts.ledger import MINUTE, num
 
 from claudebench.app import CATALOGUE
 from claudebench.errors import LimitReached, NotFound
 from claudebench.events.log import EventLog
 from claudebench.tasks import model
-from tests.scripts.ledger import MINUTE, num
 
 if TYPE_CHECKING:
     from tests.scripts.ledger import Ledger
@@ -80,7 +80,9 @@ async def test_a_page_stops_at_a_mebibyte(ledger: Ledger) -> None:
     assert first.has_more
     assert first.total_count == 40
     assert 10 < len(first.tasks) < 20
-    assert [num(task) for task in (*first.tasks, *rest.tasks)][: len(first.tasks) + 5] == made[::-1][: len(first.tasks) + 5]
+    assert [num(task) for task in (*first.tasks, *rest.tasks)][: len(first.tasks) + 5] == made[::-1][
+        : len(first.tasks) + 5
+    ]
 
 
 async def test_every_change_answers_with_its_position(ledger: Ledger) -> None:

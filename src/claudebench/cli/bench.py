@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import typer
@@ -37,13 +37,9 @@ from claudebench.store.engine import find_engine
 from claudebench.testing.fill import Direct, create_words, creates, fill
 from claudebench.testing.server import Server, serve
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 LIMIT_GUESS = 20_000
 BODY_BYTES = 100 * 2**20
 FLOOD_WITHIN_S = 10.0
-RATE_MIN = 100.0
 WITHOUT = (
     "neither redis-benchmark nor valkey-benchmark is on PATH, so the limit is what our own Python client reaches, "
     "which is less; type: apt-get install redis-tools"
@@ -51,7 +47,7 @@ WITHOUT = (
 
 
 class BenchFailed(ClaudeBenchError):
-    """The benchmark could not run"""
+    """The benchmark could not run."""
 
 
 @dataclass(slots=True)
@@ -249,10 +245,13 @@ def _cell(figures: Figures, name: str) -> str:
 
 def _foot(bench: Bench, document: dict[str, Any]) -> str:
     machine = document["machine"]
+    where = f"{machine['cpu']}, {machine['cores']} cores, {document['engine']}, Python {document['python']}"
     lines = [
         "ratio: to the limit of the same round; server and store µs: their CPU per request",
-        f"{machine['cpu']}, {machine['cores']} cores, {document['engine']}, Python {document['python']}; limit by {bench.tool}",
+        f"{where}; limit by {bench.tool}",
     ]
+    if late := sum(each.get("unrecorded", 0) for row in document["rows"] for each in row["rounds"]):
+        lines.append(f"{late:,.0f} tool calls were allowed before their event was acknowledged (`recorded: false`)")
     lines += [WITHOUT] if bench.tool == "built-in" else []
     lines += [f"WRONG ANSWER: {each}" for each in bench.wrong] or ["every answer was checked: none was wrong"]
     return "\n".join(lines)

@@ -19,6 +19,8 @@ Durability = Literal["everysec", "always"]
 EngineName = Literal["valkey", "redis"]
 Version = tuple[int, int, int]
 
+SYNC: dict[Durability, str] = {"everysec": "no", "always": "always"}
+"""What the engine does itself; see `sync` for what `everysec` leaves to us."""
 OLDEST: Version = (7, 0, 0)
 ANSWER_WITHIN = 2.0
 _NO_ENGINE = (
@@ -37,7 +39,7 @@ loglevel notice
 logfile ""
 set-proc-title no
 appendonly yes
-appendfsync {durability}
+appendfsync {sync}
 aof-use-rdb-preamble yes
 save ""
 maxmemory {max_memory}
@@ -129,7 +131,7 @@ def config_text(socket: Path, directory: Path, durability: Durability, max_memor
     return _CONFIG.format(
         socket=json.dumps(str(socket), ensure_ascii=False),
         directory=json.dumps(str(directory), ensure_ascii=False),
-        durability=durability,
+        sync=SYNC[durability],
         max_memory=max_memory,
     )
 

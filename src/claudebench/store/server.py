@@ -20,7 +20,8 @@ import hiredis
 
 from claudebench.errors import StoreRefused, Unavailable
 from claudebench.store.datadir import birth
-from claudebench.store.engine import ask, config_text, find_engine, identify, memory_bytes
+from claudebench.store.engine import SYNC, ask, config_text, find_engine, identify, memory_bytes
+from claudebench.store.sync import Syncer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +61,12 @@ class EmbeddedStore:
         self._engine, self._running = engine, engine
         self._child: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._syncer: Syncer | None = None
+
+    @property
+    def sync_behind_s(self) -> float:
+        """Seconds since the moment up to which everything acknowledged is on disk; 0 when each write is synced."""
+        return self._syncer.behind_s if self._syncer else 0.0
 
     @property
     def engine(self) -> Engine:
@@ -88,6 +95,9 @@ class EmbeddedStore:
             await self.stop()
             raise
         self._watch = asyncio.create_task(self._keep_alive(engine), name="embedded store")
+        if self.durability == "everysec":
+            self._syncer = Syncer(self.data_dir.path / "appendonlydir")
+            self._syncer.start()
 
     async def stop(self) -> None:
         """End the store: SIGTERM, and SIGKILL when it takes too long."""
@@ -98,6 +108,9 @@ class EmbeddedStore:
         if not self.pid:
             return
         await self._end()
+        if self._syncer:
+            await asyncio.to_thread(self._syncer.stop)
+            self._syncer = None
         self.data_dir.forget_store()
         logger.info("store %d stopped", self.pid)
         self.pid, self._child = 0, None
@@ -128,7 +141,7 @@ class EmbeddedStore:
         self.data_dir.begin_store(self.socket_path)
         self.data_dir.note_store(orphan.pid, orphan.run_id)
         await self._ready()
-        wanted = ("appendfsync", self.durability, "maxmemory", str(self.max_memory))
+        wanted = ("appendfsync", SYNC[self.durability], "maxmemory", str(self.max_memory))
         (answer,) = await ask(self.socket_path, ("CONFIG", "SET", *wanted))
         if isinstance(answer, hiredis.ReplyError):
             raise StoreRefused(f"The store {self.pid} does not take its settings: {answer}")

@@ -14,16 +14,19 @@ from claudebench.system.observer import Observer, resident_mb
 
 A = Pattern.CENTRALIZED
 STATE_SHOWN = 10
+SYNC_BEHIND_MAX_S = 2.0
 
 
 @handler("system.health", pattern=A, consistency=Consistency.DERIVED, changes=False)
 async def health(request: model.Ask, observer: Observer) -> model.Health:  # noqa: ARG001 - it asks nothing
-    """Ask the store for a sign of life and tell whether this server can do its work."""
+    """Tell whether this server can do its work: the store gives a sign of life, the disk keeps up with it."""
     try:
         alive = await observer.connection.command("PING") == b"PONG"
     except ClaudeBenchError:
         alive = False
-    return model.Health("healthy" if alive else "unhealthy", {"redis": alive}, observer.durability, observer.version)
+    late = observer.sync_behind_s() > SYNC_BEHIND_MAX_S
+    status: model.HealthStatus = "unhealthy" if not alive else "degraded" if late else "healthy"
+    return model.Health(status, {"redis": alive, "disk": not late}, observer.durability, observer.version)
 
 
 @handler("system.get_state", pattern=A, consistency=Consistency.LINEARIZABLE, changes=False)

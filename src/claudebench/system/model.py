@@ -7,6 +7,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+HealthStatus = Literal["healthy", "degraded", "unhealthy"]
+
 
 class Ask(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A question without parameters; what the 2025 bridge sends with any of them is known and not used."""
@@ -20,7 +22,7 @@ class Ask(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=Tr
 class Health(msgspec.Struct, omit_defaults=True):
     """Whether the server can do its work; `services` names only what this server uses."""
 
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: HealthStatus
     services: dict[str, bool]
     durability: str = ""
     version: str = ""

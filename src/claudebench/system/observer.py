@@ -13,6 +13,8 @@ from claudebench.system import model
 from claudebench.telemetry.metrics import Histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claudebench.rpc.command import Command
     from claudebench.rpc.registry import HandlerRegistry
     from claudebench.store.connection import Connection
@@ -27,6 +29,7 @@ class Observer:
     connection: Connection
     durability: str
     version: str
+    sync_behind_s: Callable[[], float]
     registry: HandlerRegistry | None = field(default=None)
 
     def instruments(self) -> list[Instrument]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import hiredis
 import msgspec
@@ -42,6 +42,11 @@ def create_words(workspace: str, n: int = 0, priority: int = 50, role: str = "")
     return script_words(CREATE, workspace, _encode(doc), priority, role, 3, NO_BOUND)
 
 
+def packed(words: Words) -> bytes:
+    """Return a command as it goes over the wire."""
+    return cast("bytes", hiredis.pack_command(words))  # type: ignore[arg-type]
+
+
 class Direct:
     """A blocking connection to the store's socket that sends many commands at once."""
 
@@ -73,7 +78,7 @@ class Direct:
         """
         source = iter(commands)
         while chunk := list(islice(source, AT_ONCE)):
-            self._socket.sendall(b"".join(map(hiredis.pack_command, chunk)))
+            self._socket.sendall(b"".join(map(packed, chunk)))
             for words in chunk:
                 yield self._reply(words)
 

@@ -3,8 +3,8 @@
     python -m claudebench.testing.load --url http://127.0.0.1:7420 --talk create --connections 64 --seconds 3
 
 It runs as a process of its own and prints one line of JSON; raw protocols and a C parser keep it far cheaper than the
-server it measures (`loadUs` is its own CPU per request, the kernel's half of the socket included). With `--store SOCKET` it calls the create script on the
-store's socket instead: the limit where no redis-benchmark is installed.
+server it measures (`loadUs` is its own CPU per request, the kernel's half of the socket included). With `--store
+SOCKET` it calls the create script on the store's socket instead: the limit where no redis-benchmark is installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import hiredis
 import httptools
 import uvloop
 
-from claudebench.testing.fill import create_words
+from claudebench.testing.fill import create_words, packed
 from claudebench.testing.talks import TALKS, Door, Speaker, Talk, Tally, WrongAnswer, audit
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class StoreLine(Line):
 
 def store_talk(tally: Tally) -> Talk[None]:
     """Call the create script and check that it answers a position."""
-    words = hiredis.pack_command(create_words(tally.workspace))
+    words = packed(create_words(tally.workspace))
     while tally.goes_on():
         started = perf_counter_ns()
         tally.requests += 1

@@ -213,7 +213,7 @@ async def test_calls_of_one_turn_are_written_at_once() -> None:
 
 
 async def test_a_silent_store() -> None:
-    """No answer in time is `unknown`; then new calls are refused at once as `not_done`, until the store speaks again."""
+    """No answer in time is `unknown`; then calls are refused at once as `not_done` until the store speaks again."""
     async with fake(timeout_s=0.1, silence_max_s=60) as (store, connection):
         reply = connection.command("GET", "slow")
         assert await outcome(reply) == (TimedOut, "unknown")
@@ -302,7 +302,7 @@ async def test_a_call_without_a_connection_was_not_done() -> None:
         with pytest.raises(Unavailable) as refusal:
             connection.command("GET", "x")
         assert (refusal.value.outcome, refusal.value.data["reason"]) == ("not_done", "store")
-        assert refusal.value.data["retryAfterMs"] > 0
+        assert refusal.value.data["retryAfterMs"]
 
 
 async def test_a_backlog_has_a_bound() -> None:
@@ -338,7 +338,7 @@ async def test_a_backlog_has_a_bound() -> None:
     ],
 )
 async def test_what_the_store_refuses(answer: str, kind: type[ClaudeBenchError], told: str) -> None:
-    """A refusal that the store answered did nothing and says so; an error from inside a script may have done anything."""
+    """A refusal that the store answered did nothing and says so; an error inside a script may have done anything."""
     async with fake(GET) as (store, connection):
         reply = connection.run(GET, "w", 1)
         await store.hear()

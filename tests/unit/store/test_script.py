@@ -56,7 +56,7 @@ def test_a_header_is_read(load: Load) -> None:
 
 
 def test_names_become_locals(load: Load) -> None:
-    """Arguments that the header names are locals, keys are spelt where they stand, and nothing else is brought along."""
+    """Arguments become locals, keys are spelt where they stand, and nothing else is brought along."""
     text = load(GOOD).text
 
     assert text.splitlines()[:2] == ["local K = KEYS[1]", "local n, field = ARGV[1], ARGV[2]"]
@@ -82,9 +82,9 @@ def test_parts_come_before_their_users(load: Load) -> None:
     """A part that a script uses stands below what it needs, above the body, and without what nobody calls."""
     body = "local t = load_task(n)\nreturn rank(t) + given_ms"
     text = load(
-        GOOD.replace("-- KEYS  meta task", "-- uses  task").replace("n field", "n given_ms").replace(
-            GOOD.splitlines()[-1], body
-        )
+        GOOD.replace("-- KEYS  meta task", "-- uses  task")
+        .replace("n field", "n given_ms")
+        .replace(GOOD.splitlines()[-1], body)
     ).text
 
     assert text.rstrip().endswith(body)
@@ -94,7 +94,9 @@ def test_parts_come_before_their_users(load: Load) -> None:
 
 def test_a_conditional_part_is_a_block(load: Load) -> None:
     """What a part does only under its condition stands inside that condition, with all that only it calls."""
-    text = load(GOOD.replace("-- KEYS", "-- uses  sweep\n-- KEYS").replace("n field\n", "n field given_ms actor meta\n")).text
+    text = load(
+        GOOD.replace("-- KEYS", "-- uses  sweep\n-- KEYS").replace("n field\n", "n field given_ms actor meta\n")
+    ).text
 
     inside = text[text.index("if sweep_is_due then") :]
     assert text.index("local function emit(") < text.index("if sweep_is_due then")
@@ -165,9 +167,7 @@ def test_the_number_of_arguments(load: Load, count: int, fits: bool) -> None:  #
 @pytest.mark.parametrize(("count", "fits"), [(0, False), (1, True), (2, True), (9, True)])
 def test_a_last_ellipsis_takes_the_rest(load: Load, count: int, fits: bool) -> None:  # noqa: FBT001
     """With `...` at the end of its arguments a script takes any number more."""
-    script = load(
-        GOOD.replace("n field", "n ...").replace(", field)", ", ARGV[2])")
-    )
+    script = load(GOOD.replace("n field", "n ...").replace(", field)", ", ARGV[2])"))
     if fits:
         script.check_arity(count)
     else:
@@ -186,7 +186,9 @@ def test_every_part_keeps_the_form() -> None:
 
 def test_every_lua_file_is_loaded_by_the_app() -> None:
     """No script lies about unused: each file of a room is one of the app's, and titles and hashes are unique."""
-    files = {path.relative_to(Path(claudebench.__file__).parent) for path in Path(claudebench.__file__).parent.rglob("*.lua")}
+    files = {
+        path.relative_to(Path(claudebench.__file__).parent) for path in Path(claudebench.__file__).parent.rglob("*.lua")
+    }
     rooms = {f"{path.parts[0]}.{path.stem}" for path in files if "lib" not in path.parts}
 
     assert {script.title for script in SCRIPTS} == rooms
