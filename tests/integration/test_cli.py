@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 from claudebench import __version__
-from claudebench.testing import serve
+from claudebench.testing import Server, serve
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENDED_WITHIN_S = 60.0
 DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -57,6 +61,13 @@ async def run(cwd: Path, *words: str, **variables: str) -> Ended:
     return Ended(process.returncode, out.decode(), err.decode())
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """One server for those tests of this module that only ask it."""
+    async with serve(tmp_path_factory.mktemp("cli") / "data", "--durability", "always") as running:
+        yield running
+
+
 async def test_help_names_every_command(tmp_path: Path) -> None:
     """`claudebench --help` lists the commands that a newcomer needs."""
     ended = await run(tmp_path, "--help")
@@ -67,21 +78,14 @@ async def test_help_names_every_command(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "scripts", "bench"])
-async def test_every_command_has_help(tmp_path: Path, command: str) -> None:
-    """`--help` after a command tells its options, `--json` among them."""
-    ended = await run(tmp_path, command, "--help")
+async def test_every_command_has_help(tmp_path: Path) -> None:
+    """`--help` after a command tells its options, `--json` among them, and all those that `up` has by the design."""
+    commands = ("up", "demo", "scripts", "bench")
+    ended = await asyncio.gather(*(run(tmp_path, command, "--help") for command in commands))
 
-    assert ended.code == DONE
-    assert "--json" in ended.out
-
-
-async def test_help_of_up_names_its_options(tmp_path: Path) -> None:
-    """`up --help` names every option of the design that exists."""
-    ended = await run(tmp_path, "up", "--help")
-
-    options = "host port data-dir redis-url workspace durability limits max-memory json"
-    assert not [option for option in options.split() if f"--{option}" not in ended.out]
+    assert [(each.code, "--json" in each.out) for each in ended] == [(DONE, True)] * len(commands)
+    options = "host port data-dir redis-url workspace durability limits max-memory"
+    assert not [option for option in options.split() if f"--{option}" not in ended[0].out]
 
 
 async def test_version_is_told(tmp_path: Path) -> None:
@@ -96,7 +100,6 @@ async def test_version_is_told(tmp_path: Path) -> None:
     [
         (("up", "--prot", "1"), "--port"),
         (("up", "--data-dri", "x"), "--data-dir"),
-        (("up", "--durabilty", "always"), "--durability"),
         (("demo", "--task", "20"), "--tasks"),
         (("dmeo",), "demo"),
     ],
@@ -132,14 +135,10 @@ async def test_unknown_key_in_the_file_offers_the_nearest(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("up", "--port", "70000"), "port"),
         (("up", "--port", "x"), "port"),
         (("up", "--durability", "never"), "durability"),
-        (("up", "--limits", "maybe"), "limits"),
-        (("up", "--workspace", "Bad_Name"), "workspace"),
         (("up", "--host", "0.0.0.0"), "CLAUDEBENCH_TOKEN"),
         (("demo", "--tasks", "1"), "tasks"),
-        (("demo", "--workers", "1"), "workers"),
     ],
 )
 async def test_values_that_do_not_fit_are_usage_errors(tmp_path: Path, words: tuple[str, ...], named: str) -> None:
@@ -160,13 +159,13 @@ async def test_a_server_that_is_not_there_is_exit_3(tmp_path: Path) -> None:
     assert "claudebench up" in ended.err
 
 
-async def test_scripts_lists_what_runs_in_the_store(tmp_path: Path) -> None:
+async def test_scripts_lists_what_runs_in_the_store(tmp_path: Path, server: Server) -> None:
     """`scripts --json` prints each Lua script with its hash and calls; without --json the same names in a table."""
-    async with serve(tmp_path / "data") as server, server.client() as client:
+    async with server.client() as client:
         await client.call("task.create", text="a")
-        listed = await run(tmp_path, "scripts", "--json", "--url", server.url)
-        by_variable = await run(tmp_path, "scripts", "--json", CLAUDEBENCH_URL=server.url)
-        table = await run(tmp_path, "scripts", "--url", server.url)
+    listed = await run(tmp_path, "scripts", "--json", "--url", server.url)
+    by_variable = await run(tmp_path, "scripts", "--json", CLAUDEBENCH_URL=server.url)
+    table = await run(tmp_path, "scripts", "--url", server.url)
 
     scripts = {each["script"]: each for each in json.loads(listed.out)}
     assert (listed.code, by_variable.code, table.code) == (DONE, DONE, DONE)
@@ -186,16 +185,15 @@ async def test_scripts_of_a_guarded_server_need_the_token(tmp_path: Path) -> Non
     assert "Traceback" not in ended.err
 
 
-async def test_ready_line_says_where_and_how_safe(tmp_path: Path) -> None:
+async def test_ready_line_says_where_and_how_safe(server: Server) -> None:
     """The ready line is one JSON object with URL, durability, data directory and version."""
-    async with serve(tmp_path / "data", "--durability", "always") as server:
-        ready = server.ready
+    ready = server.ready
 
     assert ready == {
         "ready": True,
         "url": f"http://127.0.0.1:{server.port}",
         "durability": ready["durability"],
-        "dataDir": str(tmp_path / "data"),
+        "dataDir": str(server.data_dir),
         "version": __version__,
     }
     assert ready["durability"].startswith("always")
@@ -214,12 +212,11 @@ async def test_sigterm_ends_with_0(tmp_path: Path) -> None:
             await server.start()
 
 
-async def test_second_up_is_told_who_holds_the_data(tmp_path: Path) -> None:
+async def test_second_up_is_told_who_holds_the_data(tmp_path: Path, server: Server) -> None:
     """A second `up` on one data directory ends with 1 and names the holder's pid, its URL and the way out."""
-    async with serve(tmp_path / "data") as server:
-        ended = await run(tmp_path, "up", "--port", "0", "--data-dir", str(server.data_dir))
-        async with server.client() as client:
-            assert await client.is_healthy()
+    ended = await run(tmp_path, "up", "--port", "0", "--data-dir", str(server.data_dir))
+    async with server.client() as client:
+        assert await client.is_healthy()
 
     assert (ended.code, ended.out) == (FAILED, "")
     assert str(server.process.pid) in ended.err
@@ -262,4 +259,4 @@ async def test_demo_shows_the_main_job(tmp_path: Path) -> None:
     assert story["denied"]["decision"] == "deny"
     assert story["killed"]["task"].startswith("t-")
     assert story["killed"]["takenOverSeconds"] > 0
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - pathlib's is no less blocking

@@ -56,10 +56,11 @@ async def worker(
 
 
 class Beating:
-    """Instances of this process that register, take a task each and beat five times in their deadAfterMs."""
+    """Instances of this process that register, take a task each and beat, each in its own rhythm of the same length."""
 
-    def __init__(self, server: Server, names: list[str], dead_after_ms: int) -> None:
-        """Take their names."""
+    def __init__(self, server: Server, names: list[str], dead_after_ms: int, *, beats: float = 5) -> None:
+        """Take their names and how often they beat in their deadAfterMs."""
+        self.every_s = dead_after_ms / 1000 / beats
         self.server, self.names, self.dead_after_ms = server, names, dead_after_ms
         self.beats = dict.fromkeys(names, 0)
         self.held: dict[str, list[dict[str, Any]]] = {}
@@ -72,7 +73,8 @@ class Beating:
                 await client.call("system.register", id=name, roles=[], deadAfterMs=self.dead_after_ms, bootId="b")
                 await client.call("task.create", text=f"for {name}")
                 await client.call("task.claim", workerId=name)
-        self._running = [asyncio.create_task(self._beat(name)) for name in self.names]
+        lag_s = self.every_s / len(self.names)
+        self._running = [asyncio.create_task(self._beat(name, at * lag_s)) for at, name in enumerate(self.names)]
         await self.beaten(1)
         return self
 
@@ -87,7 +89,8 @@ class Beating:
         wanted = {name: beats + times for name, beats in self.beats.items()}
         await eventually(lambda: all(self.beats[name] >= wanted[name] for name in self.names), within_s=30)
 
-    async def _beat(self, name: str) -> None:
+    async def _beat(self, name: str, lag_s: float) -> None:
+        await asyncio.sleep(lag_s)
         async with self.server.client() as client:
             while True:
                 try:
@@ -95,7 +98,7 @@ class Beating:
                     self.beats[name] += 1
                 except (OSError, EOFError, ClaudeBenchError):
                     client.cut()
-                await asyncio.sleep(self.dead_after_ms / 5000)
+                await asyncio.sleep(self.every_s)
 
 
 async def elapsed(seconds: float) -> None:
@@ -158,13 +161,13 @@ async def test_a_stopped_worker_that_wakes_up(server: Server, client: AsyncClien
 
 
 async def test_a_paused_store_kills_nobody(server: Server) -> None:
-    """A store that stands still for three times their deadAfterMs kills no instance that goes on beating after it."""
-    async with Beating(server, [f"w{at}" for at in range(5)], 1000) as fleet:
+    """A store that stands still for longer than their deadAfterMs kills no instance that goes on beating after it."""
+    async with Beating(server, [f"w{at}" for at in range(10)], 2500, beats=1.5) as fleet:
         held = dict(fleet.held)
         server.pause_store()
         await elapsed(3)
         server.resume_store()
-        await fleet.beaten(10)
+        await fleet.beaten(2)
 
         assert fleet.held == held
     found = await snapshot(server)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TOKEN = "a-token-of-at-least-sixteen"
 HEALTH = b'{"jsonrpc":"2.0","id":1,"method":"system.health"}'
 HOOK = b'{"hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"ls"}}'
-FOREIGN_HOSTS = ["evil.example", "127.0.0.1.evil.example:7420", "evil.example:7420", "", "0.0.0.0", "127.0.0.2"]
+FOREIGN_HOSTS = [
     "evil.example",
     "127.0.0.1.evil.example:7420",
     "evil.example:7420",

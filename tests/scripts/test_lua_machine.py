@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from tests.scripts.ledger import MINUTE, Ledger, num
@@ -89,7 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(priority=st.sampled_from((0, 50, 100)), requires=st.sampled_from(((), ("gpu",), ("gpu", "py"))))
     def create(self, priority: int, requires: tuple[str, ...]) -> None:
         """Add a task."""
-        self.do(self.ledger.create(priority=priority, requires=requires, max_attempts=2))
+        self.do(self.ledger.create(priority=priority, requires=requires, max_attempts=3))
 
     @rule(worker=workers, claims_max=st.integers(1, 3), lease_ms=st.sampled_from((None, 500, 8000)))
     def claim(self, worker: str, claims_max: int, lease_ms: int | None) -> None:
@@ -118,6 +118,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def fail(self, n: int, worker: str, named: int | str, *, retryable: bool) -> None:
         """Fail, for good or to be tried again."""
         self.do(self.ledger.fail(n, worker, self.epoch(n, named), retryable=retryable))
+
+    @rule(worker=workers)
+    def fumble(self, worker: str) -> None:
+        """Claim and fail at once, to be tried again."""
+        for task in self.do(self.ledger.claim(worker)) or []:
+            self.do(self.ledger.fail(num(task), worker, task.epoch, retryable=True))
 
     @rule(n=tasks, worker=workers, named=epochs)
     def release(self, n: int, worker: str, named: int | str) -> None:
@@ -180,6 +186,7 @@ def test_any_sequence_keeps_the_ledger_whole(store_socket: str) -> None:
         stateful_step_count=30,
         deadline=None,
         derandomize=True,
+        phases=[Phase.generate],
         database=None,
         suppress_health_check=list(HealthCheck),
     )

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from claudebench.errors import SettingsError
-from claudebench.settings import Settings, load
+from claudebench.settings import load
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +169,7 @@ def test_data_directory_becomes_absolute(folder: Path) -> None:
 
 def test_settings_do_not_change() -> None:
     """Settings are frozen once they are read."""
-    settings = Settings()
+    settings = load()
 
     with pytest.raises(ValidationError):
         settings.port = 1

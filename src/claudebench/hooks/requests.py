@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from claudebench.events.model import EventType
-from claudebench.rpc.envelope import INSTANCE_ID, Name
+from claudebench.rpc.envelope import Name, NoInstanceId
 
 Tool = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -24,7 +24,7 @@ class HookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw
     """A hook's call; the session and the folder it came from travel with it."""
 
     session_id: Name | None = None
-    instance_id: Annotated[str, Meta(pattern=INSTANCE_ID)] | None = None
+    instance_id: NoInstanceId | None = None
     timestamp: int | float | str | None = None
     metadata: dict[str, Any] = {}
     cwd: Annotated[str, Meta(max_length=4096)] | None = None

@@ -34,6 +34,8 @@ DEPTH_MAX = 64
 NESTED_MAX = 8
 WORDS_MAX = 64  # what one brace expansion may become
 BRACES_MAX = 16  # in one word
+WORD_CHARS_MAX = LINE_BYTES_MAX  # of one word after expansion
+STEPS_MAX = 4096  # words and parts of words that are resolved in one line
 LOOP_VALUES_MAX = 32  # values of a `for` that are followed one by one
 
 Span = tuple[int, int]
@@ -299,11 +301,20 @@ class _Found(msgspec.Struct):
     unsure: dict[str, None] = msgspec.field(default_factory=dict)
     functions: dict[str, list[tuple[_Walk, Node]]] = msgspec.field(default_factory=dict)
     walked: set[int] = msgspec.field(default_factory=set)
+    steps: int = 0
     calling: list[str] = msgspec.field(default_factory=list)
     depth: int = 0
 
     def doubt(self, reason: str) -> None:
         self.unsure[reason] = None
+
+    def step(self) -> bool:
+        """Count one step; return whether the line has more of them than are followed."""
+        self.steps += 1
+        if self.steps <= STEPS_MAX:
+            return False
+        self.doubt("it has more parts than are followed")
+        return True
 
     def since(self, first: int) -> Span:
         return (first, len(self.commands)) if len(self.commands) > first else NOTHING
@@ -405,6 +416,9 @@ class _Walk:
         """Walk statements one after the other."""
         children = node.children
         for at, child in enumerate(children):
+            if len(self.found.commands) > COMMANDS_MAX:
+                self.found.doubt("it is nested or repeated too often")
+                return
             if child.is_named:
                 if at + 1 < len(children) and children[at + 1].type == "&":
                     self.in_background(child)
@@ -646,6 +660,8 @@ class _Walk:
         """One statement with its redirections."""
         if node is not None and node.type == "command":
             self.simple(node, redirects)
+        elif node is not None and node.type == "negated_command":
+            self.member(node.named_children[-1], redirects)
         elif redirects:
             self.compound(node, redirects)
         elif node is not None:
@@ -658,6 +674,8 @@ class _Walk:
         for redirect in redirects:
             self.redirect(redirect, parts)
         parts.inner = self.found.since(first)
+        if node is not None and parts.words:
+            self.found.doubt("words follow a redirection that is not a command's own")
         self.run(parts)
         if node is None:
             return
@@ -839,7 +857,7 @@ class _Walk:
         if UNKNOWN in text or SOME in text:
             self.found.doubt("a shell is given text that is only known when it runs")
             text = text.replace(UNKNOWN, "$_").replace(SOME, "$_")
-        if self.nested >= NESTED_MAX:
+        if self.nested >= NESTED_MAX or len(text) > LINE_BYTES_MAX:
             self.found.doubt("shells are nested too deep")
             return
         scope = self.scope if same_shell else replace(self.scope, variables={}, stdin=parts.stdin or self.scope.stdin)
@@ -1075,6 +1093,8 @@ class _Walk:
 
     def words_of(self, node: Node) -> list[_Word]:
         """Expand one word of a command into the words that it becomes."""
+        if self.found.step():
+            return []
         if self.escapes and self.source[max(node.start_byte - 2, 0) : node.start_byte] in _ESCAPED_BLANKS:
             self.found.doubt("a word begins with an escaped blank")
         if node.type == "word":
@@ -1113,10 +1133,15 @@ class _Walk:
         before, self.sure = self.sure, True
         raw = self.piece(node, quoted=False)
         sure, self.sure = self.sure, before
+        if len(raw) > WORD_CHARS_MAX:
+            self.found.doubt("a word becomes longer than is followed")
+            return UNKNOWN, False
         return raw, sure
 
     def piece(self, node: Node, *, quoted: bool) -> str:
         """Return the text that one part of a word becomes."""
+        if self.found.step():
+            return UNKNOWN
         handle = _PIECES.get(node.type)
         if handle is None:
             self.within(node)

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from claudebench.events.model import EventType
+from claudebench.rpc.envelope import InstanceId
 
-InstanceId = Annotated[str, Meta(pattern=r'^[^\s"\\,{}|\x00-\x20\x7f]{1,128}$', description="id of an instance")]
-Role = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Role = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 State = Literal["ACTIVE", "SUSPECT", "OFFLINE"]
 
 BEATS, MISSED_MAX = 5, 2

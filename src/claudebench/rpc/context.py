@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -13,7 +13,7 @@ from claudebench.rpc.envelope import NO_METADATA, Metadata
 from claudebench.store.origin import Origin
 
 if TYPE_CHECKING:
-    from claudebench.rpc.dispatcher import Dispatcher
+    from claudebench.events.log import EventLog
 
 Role = Literal["agent", "operator"]
 T = TypeVar("T")
@@ -37,14 +37,33 @@ class Caller:
     door: str = ""
 
 
+class Answer(NamedTuple):
+    """What a command came to."""
+
+    result: Any
+    position: str
+
+
+class Runner(Protocol):
+    """What a call in progress stands on."""
+
+    log: EventLog
+
+    def given_ms(self) -> str:
+        """Return the injected time ('' in production)."""
+
+    async def dispatch(self, name: str, params: bytes, caller: Caller) -> Answer:
+        """Run another command."""
+
+
 class Context:
     """One call in progress."""
 
-    __slots__ = ("_dispatcher", "caller", "position")
+    __slots__ = ("_runner", "caller", "position")
 
-    def __init__(self, dispatcher: Dispatcher, caller: Caller) -> None:
-        """Take the dispatcher that nested calls go through, and the caller they inherit."""
-        self._dispatcher = dispatcher
+    def __init__(self, runner: Runner, caller: Caller) -> None:
+        """Take what nested calls go through, and the caller they inherit."""
+        self._runner = runner
         self.caller = caller
         self.position = ""
 
@@ -66,7 +85,7 @@ class Context:
     @property
     def now(self) -> str:
         """The injected time in ms on a test store; empty in production, where the store's own clock decides."""
-        return self._dispatcher.given_ms()
+        return self._runner.given_ms()
 
     def origin(self, actor: str = "") -> Origin:
         """Return where a change of this call comes from; `actor` defaults to the instance the caller named."""
@@ -80,7 +99,7 @@ class Context:
     async def call(self, command: str, **params: Any) -> Any:
         """Run another command for the same caller and return its result."""
         inside = replace(self.caller, door="")
-        answer = await self._dispatcher.dispatch(command, _encode(params), inside)
+        answer = await self._runner.dispatch(command, _encode(params), inside)
         return answer.result
 
     async def emit(self, type_: str, subject: str, payload: dict[str, Any]) -> str:
@@ -91,7 +110,7 @@ class Context:
         """
         if not type_.startswith(OWN_PREFIX):
             raise InvalidParams(f"own events begin with {OWN_PREFIX!r}, not {type_!r}")
-        (position,) = await self._dispatcher.log.append(self.origin(), type_, subject, _encode(payload))
+        (position,) = await self._runner.log.append(self.origin(), type_, subject, _encode(payload))
         self.position = position.decode()
         return self.position
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from claudebench.errors import ClaudeBenchError, Internal, InvalidParams, Unauthorized, nearest
-from claudebench.rpc.context import Caller, Context
+from claudebench.rpc.context import Answer, Caller, Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +24,6 @@ _WHERE = re.compile(r"(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 
 
-class Answer(NamedTuple):
-    """What a command came to."""
-
-    result: Any
-    position: str
-
-
 class Dispatcher:
     """Runs commands."""
 
@@ -38,7 +31,11 @@ class Dispatcher:
         """Take the registry, the log for own events, and the source of injected time ('' in production)."""
         self.registry = registry
         self.log = event_log
-        self.given_ms = given_ms
+        self._given_ms = given_ms
+
+    def given_ms(self) -> str:
+        """Return the injected time in ms, '' in production."""
+        return self._given_ms()
 
     async def dispatch(self, name: str, params: bytes | msgspec.Raw, caller: Caller) -> Answer:
         """Run the command `name` with `params`, the JSON of its request.

@@ -15,7 +15,9 @@ DEPTH_MAX = 64
 BATCH_MAX = 1000
 EMPTY = msgspec.Raw(b"{}")
 Id = int | float | str | None
-INSTANCE_ID = r'^([^\s"\\,{}|\x00-\x20\x7f]{1,128})?$'
+_INSTANCE = r'[^\s"\\,{}|\x00-\x20\x7f]{1,128}'
+InstanceId = Annotated[str, Meta(pattern=rf"^{_INSTANCE}$(?!\n)", description="id of an instance")]
+NoInstanceId = Annotated[str, Meta(pattern=rf"^({_INSTANCE})?$(?!\n)", description="id of an instance, or empty")]
 Name = Annotated[str, Meta(max_length=256)]
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -27,7 +29,7 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 class Metadata(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True):
     """What a caller tells of itself and of the call; other members are free and ignored."""
 
-    instance_id: Annotated[str, Meta(pattern=INSTANCE_ID)] = ""
+    instance_id: NoInstanceId = ""
     session_id: Name = ""
     correlation_id: Name = ""
     causation_id: Name = ""

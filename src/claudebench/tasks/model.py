@@ -8,12 +8,12 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from claudebench.events.model import EventType
+from claudebench.instances.model import Role
+from claudebench.rpc.envelope import InstanceId
 from claudebench.telemetry.time import iso
 
 Status = Literal["pending", "in_progress", "completed", "failed"]
-TaskId = Annotated[str, Meta(pattern=r"^t-[1-9][0-9]{0,13}$", description="t-<number>")]
-InstanceId = Annotated[str, Meta(pattern=r'^[^\s"\\,{}|\x00-\x20\x7f]{1,128}$', description="id of an instance")]
-Role = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+TaskId = Annotated[str, Meta(pattern=r"^t-[1-9][0-9]{0,13}$(?!\n)", description="t-<number>")]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 LeaseMs = Annotated[int, Meta(ge=100, le=86_400_000)]
 Epoch = Annotated[int, Meta(ge=0)]
@@ -57,7 +57,7 @@ class List(Request):
 
     status: Status | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    cursor: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,13}$")] | None = None
+    cursor: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,13}$(?!\n)")] | None = None
 
 
 class Count(Request):

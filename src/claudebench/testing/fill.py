@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import hiredis
 import msgspec
 
+from claudebench.instances.store import REGISTER
 from claudebench.store.keys import prefix
 from claudebench.tasks.model import Doc
 from claudebench.tasks.store import ASSIGN, CREATE, UNASSIGN
@@ -56,7 +57,7 @@ class Direct:
         self._socket.settimeout(ANSWER_WITHIN_S)
         self._socket.connect(str(path))
         self._reader = hiredis.Reader()
-        list(self.run(("SCRIPT", "LOAD", script.text) for script in (CREATE, ASSIGN, UNASSIGN)))
+        list(self.run(("SCRIPT", "LOAD", script.text) for script in (CREATE, ASSIGN, UNASSIGN, REGISTER)))
 
     def __enter__(self) -> Self:
         """Stay connected for a block."""
@@ -112,6 +113,12 @@ def fill(direct: Direct, commands: Iterable[Words], report: Callable[[int], None
 def creates(workspace: str, count: int, priority: int = 50, role: str = "") -> Iterator[Words]:
     """Return the commands that create `count` tasks."""
     return (create_words(workspace, n, priority, role) for n in range(count))
+
+
+def register_words(workspace: str, instance: str) -> Words:
+    """Return the command that registers an instance for an hour, one task at a time, without roles."""
+    head = ("", instance, "")
+    return ("EVALSHA", REGISTER.sha, 1, prefix(workspace), *head, b"{}", ",", 1, 3_600_000, "")
 
 
 def denials(workspace: str, numbers: Iterable[int], instance: str) -> Iterator[Words]:
