@@ -18,6 +18,7 @@ from claudebench.errors import SettingsError, nearest
 
 FILE = "claudebench.toml"
 PREFIX = "CLAUDEBENCH_"
+SECRET_NAMES = frozenset({"token"})
 CLIENT_NAMES = frozenset({"url"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 WORKSPACE = r"^[a-z0-9-]{1,40}$"
@@ -113,4 +114,5 @@ def _check_names(names: Any, where: str, prefix: str = "") -> None:
 def _sentence(error: ValidationError) -> str:
     issue = error.errors()[0]
     name = ".".join(map(str, issue["loc"]))
-    return f"{name} cannot be {issue['input']!r}: {issue['msg']}"
+    shown = "what it is" if name in SECRET_NAMES else repr(issue["input"])
+    return f"{name} cannot be {shown}: {issue['msg']}"

@@ -44,7 +44,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server that other machines can reach, with a token."""
     data = tmp_path_factory.mktemp("guarded") / "data"
-    async with serve(data, "--host", "0.0.0.0", env={"CLAUDEBENCH_TOKEN": TOKEN}) as running:
+    variables = {"CLAUDEBENCH_TOKEN": TOKEN, "CLAUDEBENCH_HOSTS": "bench.example, other.example"}
+    async with serve(data, "--host", "0.0.0.0", env=variables) as running:
         yield running
 
 
@@ -155,6 +156,17 @@ async def test_a_server_with_a_token_refuses_foreign_origins_too(guarded: Server
     """A page of another origin is not let in, whatever it knows."""
     async with guarded.client(token=TOKEN) as client:
         assert (await client.post("/rpc", HEALTH, {"Origin": "http://evil.example"})).status == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("bench.example", 200), ("BENCH.example:7420", 200), ("192.0.2.7:7420", 200), ("[2001:db8::1]:7420", 200),
+     ("localhost", 200), ("evil.example", 403), ("bench.example.evil.example", 403), ("", 403)],
+)  # fmt: skip
+async def test_off_loopback_only_addresses_and_given_names_are_hosts(guarded: Server, host: str, status: int) -> None:
+    """Off loopback a Host is an address, or a name of CLAUDEBENCH_HOSTS: another name could be rebound to us."""
+    async with guarded.client(token=TOKEN) as client:
+        assert (await client.post("/rpc", HEALTH, {"Host": host})).status == status
 
 
 @pytest.mark.parametrize("kind", ["server", "guarded"])

@@ -16,16 +16,33 @@ from claudebench.errors import ClaudeBenchError, Conflict, LimitReached, NotFoun
 from claudebench.store.connection import Address, Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 WORKERS = ("ann", "bob", "cy")
 ROLES = {"ann": (), "bob": ("gpu",), "cy": ("gpu", "py")}
 REFUSALS = (Conflict, LimitReached, NotFound, Stale)
+WORDS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
+    "complete": lambda ledger, n, worker, epoch: ledger.complete(n, worker, epoch, result=True),
+    "fail": lambda ledger, n, worker, epoch: ledger.fail(n, worker, epoch),
+    "retry": lambda ledger, n, worker, epoch: ledger.fail(n, worker, epoch, retryable=True),
+    "release": lambda ledger, n, worker, epoch: ledger.release(n, worker, epoch),
+    "renew": lambda ledger, n, worker, epoch: ledger.renew(n, worker, epoch, 8000),
+    "unassign": lambda ledger, n, _worker, _epoch: ledger.unassign(n),
+    "deny": lambda ledger, n, _worker, _epoch: ledger.unassign(n, denied=True),
+}
 _numbers = itertools.count(1)
 
+# One rule draws every kind of step, with these weights: Hypothesis would else leave most rules out of most runs.
+KINDS = (
+    ("claim",) * 4 + ("say",) * 6 + ("create", "create", "assign", "live", "live", "boot", "step", "leave", "delete")
+)
+kinds = st.sampled_from(KINDS)
 workers = st.sampled_from(WORKERS)
-tasks = st.integers(1, 6)
-epochs = st.one_of(st.just(""), st.just("now"), st.integers(0, 6))
+tasks = st.integers(1, 8)
+callers = st.sampled_from(("owner", "owner", "owner", "owner", "", *WORKERS))
+epochs = st.sampled_from(("now", "now", "now", "now", "", 0, 1, 2, 3))
+words = st.sampled_from(tuple(WORDS))
+choices = st.integers(0, 5)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -40,8 +57,54 @@ class LedgerMachine(RuleBasedStateMachine):
         self.connection = Connection(Address(socket=self.socket), SCRIPTS)
         self.ledger = Ledger(self.connection, f"m{next(_numbers)}")
         self.completed: dict[int, tuple[str, int]] = {}
-        self.epochs: dict[int, tuple[str, int]] = {}
+        self.owners: dict[int, tuple[str, int]] = {}
         self.boots = itertools.count(1)
+
+    @initialize()
+    def begin(self) -> None:
+        """Register everyone and add some tasks."""
+        self.runner.run(self.connection.open())
+        self.runner.run(self.ledger.begin())
+        for worker in WORKERS:
+            self.boot(worker, 1)
+        for choice in range(4):
+            self.create(choice)
+
+    @rule(kind=kinds, worker=workers, n=tasks, caller=callers, named=epochs, word=words, choice=choices)
+    def any_step(
+        self, *, kind: str, worker: str, n: int, caller: str, named: int | str, word: str, choice: int
+    ) -> None:
+        """Do one of the things that can happen."""
+        match kind:
+            case "claim":
+                self.claim(worker, choice)
+            case "say":
+                self.say(n, caller, named, word)
+            case "create":
+                self.create(choice)
+            case "assign":
+                self.do(self.ledger.assign(n, worker))
+            case "live":
+                self.live(choice, [each for each in WORKERS if each != worker or choice % 2])
+            case "boot":
+                self.boot(worker, choice)
+            case "step":
+                self.ledger.now_ms += (-10 * MINUTE, -5, 3000, 10 * MINUTE, 700, 100)[choice]
+            case "leave":
+                self.do(self.ledger.unregister(worker))
+            case _ if n not in self.completed:
+                self.do(self.ledger.delete(n))
+
+    @invariant()
+    def holds(self) -> None:
+        """Check every index, the epochs and what was acknowledged."""
+        found = self.runner.run(self.ledger.check())
+        for n, row in found.tasks.items():
+            owner, epoch = self.owners.get(n, ("", 0))
+            assert row.epoch > epoch or (row.epoch == epoch and row.owner == owner), f"t-{n} changed hands at {epoch}"
+            self.owners[n] = (row.owner, row.epoch)
+        for n, owned in self.completed.items():
+            assert (found.tasks[n].status, found.tasks[n].owner, found.tasks[n].epoch) == ("completed", *owned)
 
     def do(self, word: Coroutine[Any, Any, Any]) -> Any:
         """Run one command; a refusal is an answer too, None."""
@@ -52,122 +115,48 @@ class LedgerMachine(RuleBasedStateMachine):
         assert outcome == "not_done"
         return None
 
-    def epoch(self, n: int, named: int | str) -> int | str:
-        """Return the epoch that a caller names: none, a guess, or the present one."""
-        return self.epochs.get(n, ("", 0))[1] if named == "now" else named
-
-    def buried(self) -> list[str]:
-        """Return who was ever declared dead."""
-        return list(self.runner.run(self.ledger.read()).subjects("instance.offline"))
-
-    @initialize()
-    def begin(self) -> None:
-        """Register everyone."""
-        self.runner.run(self.connection.open())
-        self.runner.run(self.ledger.begin())
-        for worker in WORKERS:
-            self.register(worker, 2, restarted=True)
-
-    @rule(worker=workers, capacity=st.integers(1, 4), restarted=st.booleans())
-    def register(self, worker: str, capacity: int, *, restarted: bool) -> None:
-        """Register, as the same boot or as another."""
-        boot = str(next(self.boots)) if restarted else ""
-        roles = ROLES[worker]
-        dead_after_ms = 1000 if worker == "ann" else 5000
-        answer = self.do(
-            self.ledger.register(worker, roles=roles, capacity=capacity, dead_after_ms=dead_after_ms, boot=boot)
+    def boot(self, worker: str, choice: int) -> None:
+        """Register, as another boot or as the same; another boot holds nothing."""
+        boot = str(next(self.boots)) if choice % 2 else ""
+        patience_ms = 1000 if worker == "ann" else 5000
+        self.do(
+            self.ledger.register(worker, roles=ROLES[worker], capacity=3, dead_after_ms=patience_ms, boot=boot),
         )
-        if restarted:
-            assert answer
+        if boot:
             assert self.do(self.ledger.beat(worker)).held == []
 
-    @rule(worker=workers)
-    def unregister(self, worker: str) -> None:
-        """Leave."""
-        self.do(self.ledger.unregister(worker))
-
-    @rule(priority=st.sampled_from((0, 50, 100)), requires=st.sampled_from(((), ("gpu",), ("gpu", "py"))))
-    def create(self, priority: int, requires: tuple[str, ...]) -> None:
+    def create(self, choice: int) -> None:
         """Add a task."""
-        self.do(self.ledger.create(priority=priority, requires=requires, max_attempts=3))
+        requires = ((), (), ("gpu",), ("gpu", "py"), (), ("py",))[choice]
+        self.do(self.ledger.create(priority=(50, 100, 0)[choice % 3], requires=requires, max_attempts=3))
 
-    @rule(worker=workers, claims_max=st.integers(1, 3), lease_ms=st.sampled_from((None, 500, 8000)))
-    def claim(self, worker: str, claims_max: int, lease_ms: int | None) -> None:
-        """Claim."""
+    def claim(self, worker: str, choice: int) -> None:
+        """Claim; what is handed out fits its worker and was not completed."""
+        claims_max, lease_ms = ((1, None), (1, 500), (2, None), (3, 8000), (1, None), (1, 2000))[choice]
         for task in self.do(self.ledger.claim(worker, claims_max, lease_ms)) or []:
             assert task.assigned_to == worker
             assert set(task.requires) <= set(ROLES[worker])
             assert num(task) not in self.completed
 
-    @rule(n=tasks, worker=workers)
-    def assign(self, n: int, worker: str) -> None:
-        """Reserve."""
-        self.do(self.ledger.assign(n, worker))
+    def say(self, n: int, caller: str, named: int | str, word: str) -> None:
+        """Say a word about a task; a completion that is acknowledged once is remembered for ever."""
+        owner, epoch = self.owners.get(n, ("", 0))
+        worker, fence = owner if caller == "owner" else caller, epoch if named == "now" else named
+        answer = self.do(WORDS[word](self.ledger, n, worker, fence))
+        if word == "complete" and answer is not None:
+            assert worker in {"", owner}
+            assert fence in {"", epoch}
+            self.completed.setdefault(n, (owner, epoch))
 
-    @rule(n=tasks, worker=st.sampled_from(("", *WORKERS)), named=epochs, result=st.booleans())
-    def complete(self, n: int, worker: str, named: int | str, *, result: bool) -> None:
-        """Complete; what was acknowledged once is remembered for ever."""
-        epoch, before = self.epoch(n, named), self.epochs.get(n)
-        if self.do(self.ledger.complete(n, worker, epoch, result)) is None:
-            return
-        assert before
-        assert worker in {"", before[0]}
-        self.completed.setdefault(n, before)
-
-    @rule(n=tasks, worker=st.sampled_from(("", *WORKERS)), named=epochs, retryable=st.booleans())
-    def fail(self, n: int, worker: str, named: int | str, *, retryable: bool) -> None:
-        """Fail, for good or to be tried again."""
-        self.do(self.ledger.fail(n, worker, self.epoch(n, named), retryable=retryable))
-
-    @rule(worker=workers)
-    def fumble(self, worker: str) -> None:
-        """Claim and fail at once, to be tried again."""
-        for task in self.do(self.ledger.claim(worker)) or []:
-            self.do(self.ledger.fail(num(task), worker, task.epoch, retryable=True))
-
-    @rule(n=tasks, worker=workers, named=epochs)
-    def release(self, n: int, worker: str, named: int | str) -> None:
-        """Give back."""
-        self.do(self.ledger.release(n, worker, self.epoch(n, named)))
-
-    @rule(n=tasks, worker=workers, named=epochs, lease_ms=st.sampled_from((500, 8000)))
-    def renew(self, n: int, worker: str, named: int | str, lease_ms: int) -> None:
-        """Keep for longer."""
-        self.do(self.ledger.renew(n, worker, self.epoch(n, named), lease_ms))
-
-    @rule(n=tasks, denied=st.booleans())
-    def unassign(self, n: int, *, denied: bool) -> None:
-        """Take away."""
-        self.do(self.ledger.unassign(n, denied=denied))
-
-    @rule(n=tasks)
-    def delete(self, n: int) -> None:
-        """Delete; only what nobody holds goes."""
-        if n not in self.completed:
-            self.do(self.ledger.delete(n))
-
-    @rule(ms=st.sampled_from((1, 100, 700, 1500, 4000, 6000, 31_000)), living=st.sets(workers))
-    def live(self, ms: int, living: set[str]) -> None:
+    def live(self, choice: int, living: list[str]) -> None:
         """Let time pass, in which some beat and others are silent; none that beats is declared dead."""
         before = len(self.buried())
-        self.do(self.ledger.advance(ms, sorted(living)))
-        assert not living.intersection(self.buried()[before:])
+        self.do(self.ledger.advance((1, 100, 700, 1500, 7000, 31_000)[choice], living))
+        assert not set(living).intersection(self.buried()[before:])
 
-    @rule(ms=st.sampled_from((-10 * MINUTE, -5, 3000, 10 * MINUTE)))
-    def step(self, ms: int) -> None:
-        """Let the clock jump."""
-        self.ledger.now_ms += ms
-
-    @invariant()
-    def holds(self) -> None:
-        """Check every index, the epochs and what was acknowledged."""
-        found = self.runner.run(self.ledger.check())
-        for n, row in found.tasks.items():
-            owner, epoch = self.epochs.get(n, ("", 0))
-            assert row.epoch > epoch or (row.epoch == epoch and row.owner == owner), f"t-{n} changed hands at {epoch}"
-            self.epochs[n] = (row.owner, row.epoch)
-        for n, owned in self.completed.items():
-            assert (found.tasks[n].status, found.tasks[n].owner, found.tasks[n].epoch) == ("completed", *owned)
+    def buried(self) -> list[str]:
+        """Return who was ever declared dead."""
+        return list(self.runner.run(self.ledger.read()).subjects("instance.offline"))
 
     def teardown(self) -> None:
         """Let the connection go."""
@@ -182,8 +171,8 @@ def test_any_sequence_keeps_the_ledger_whole(store_socket: str) -> None:
         socket = store_socket
 
     bounds = settings(
-        max_examples=30,
-        stateful_step_count=30,
+        max_examples=40,
+        stateful_step_count=40,
         deadline=None,
         derandomize=True,
         phases=[Phase.generate],

@@ -111,11 +111,9 @@ class Round:
         before = _cpu_s(server)
         figures = await (self._limit(server) if row is LIMIT else self._talk(server, row, workspace))
         spent = [after - was for was, after in zip(before, _cpu_s(server), strict=True)]
-        if figures.get("requests"):
-            figures |= {
-                f"{name}Us": cpu_s * 1e6 / figures["requests"]
-                for name, cpu_s in zip(("server", "store"), spent, strict=False)
-            }
+        if requests := figures.get("requests"):
+            costs = {name: cpu_s * 1e6 / requests for name, cpu_s in zip(("serverUs", "storeUs"), spent, strict=False)}
+            figures |= {name: us for name, us in costs.items() if row is not LIMIT or name == "storeUs"}
         if row is not LIMIT and (limit := self.bench.found[-1][LIMIT.name].get("rate")):
             figures["ratio"] = figures["rate"] / limit
         self._note(row, figures)

@@ -599,6 +599,9 @@ class _Walk:
     # -- pipelines and redirections
 
     def pipeline(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.type == "comment":
+                self.ignore(child)
         self.piped([(child, ()) for child in node.named_children if child.type != "comment"])
 
     def redirected(self, node: Node) -> None:
@@ -733,6 +736,8 @@ class _Walk:
                 end = self.end_of_heredoc(child)
             elif child.type in _REDIRECTS:
                 self.redirect(child, parts)
+            elif child.type == "comment":
+                self.ignore(child)
             elif child.type == "ERROR" or child.is_missing:
                 self.error(child)
             elif child.is_named and child.type not in _STATEMENTS:

@@ -79,11 +79,13 @@ def handler(
     def declare(function: Function) -> Command:
         hints = get_type_hints(function)
         output = hints.pop("return", None)
-        request = next(iter(hints.values()), None)
+        request = hints.get(next(iter(inspect.signature(function).parameters), ""))
         if not _NAME.match(name) or not doors <= DOORS:
             raise TypeError(f"{name!r} with doors {sorted(doors)} is no command")
         if not (isinstance(request, type) and issubclass(request, msgspec.Struct)) or output is None:
             raise TypeError(f"{name}: annotate the request with a msgspec Struct, and what is returned")
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"{name}: a handler is an async function")
         return Command(
             name=name,
             function=function,

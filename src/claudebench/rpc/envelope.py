@@ -20,7 +20,6 @@ InstanceId = Annotated[str, Meta(pattern=rf"^{_INSTANCE}$(?!\n)", description="i
 NoInstanceId = Annotated[str, Meta(pattern=rf"^({_INSTANCE})?$(?!\n)", description="id of an instance, or empty")]
 Name = Annotated[str, Meta(max_length=256)]
 
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SPACED_COLON = re.compile(rb'"\s+:')
 _ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
@@ -85,10 +84,11 @@ _any = msgspec.json.Decoder()
 
 
 def check_depth(body: bytes) -> None:
-    """Raise ParseError when brackets nest deeper than 64, without recursion and without decoding."""
+    """Raise ParseError when brackets nest deeper than 64, without recursion or decoding, in linear time."""
     if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return
-    brackets = _STRINGS.sub(b"", body).translate(_ONE_BRACKET, _NO_BRACKET)
+    unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    brackets = b"".join(unescaped.split(b'"')[::2]).translate(_ONE_BRACKET, _NO_BRACKET)
     for _ in range(DEPTH_MAX):
         brackets = brackets.replace(b"[]", b"")
         if not brackets:

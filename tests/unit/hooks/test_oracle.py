@@ -30,7 +30,7 @@ BASH = shutil.which("bash")
 STUBS = ("c1", "c2", "c3", "rm")
 REAL = ("env", "nice", "nohup", "timeout", "xargs", "bash", "sh", "cat", "find")
 RECORD = """#!{bash}
-call="${{0##*/}}"; for word; do call+=$'\\x1f'"$word"; done; printf '%s\\x1e' "$call" >> "$SEEN"
+call="${{0##*/}}"; for word; do call+=$'\\x1f'"$word"; done; printf '%s\\x1e' "${{call//$'\\n'/$'\\x1d'}}" >> "$SEEN"
 """
 
 pytestmark = pytest.mark.skipif(BASH is None, reason="there is no bash to ask")
@@ -43,7 +43,8 @@ class Bash:
         """Make the stubs."""
         self.bin = folder / "bin"
         self.work = folder / "work"
-        self.seen = folder / "seen"
+        self.folder = folder
+        self.runs = 0
         self.bin.mkdir()
         self.work.mkdir()
         for name in STUBS:
@@ -54,10 +55,12 @@ class Bash:
 
     def run(self, line: str) -> list[list[str]]:
         """Return the calls of stubs that a line makes."""
-        self.seen.write_bytes(b"")
+        self.runs += 1
+        seen = self.folder / f"seen-{self.runs}"  # a new one each time: a process left behind cannot write into it
+        seen.touch()
         process = subprocess.Popen(
             [BASH or "bash", "--norc", "--noprofile", "-c", line],
-            cwd=self.work, env={"PATH": str(self.bin), "SEEN": str(self.seen), "HOME": str(self.work)},
+            cwd=self.work, env={"PATH": str(self.bin), "SEEN": str(seen), "HOME": str(self.work)},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         with suppress(subprocess.TimeoutExpired):
@@ -65,7 +68,7 @@ class Bash:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        records = self.seen.read_bytes().decode("utf-8", "replace").split("\x1e")
+        records = seen.read_bytes().decode("utf-8", "replace").replace("\x1d", "\n").split("\x1e")
         return [record.split("\x1f") for record in records if record]
 
 
@@ -240,6 +243,7 @@ SILENT = [
     "cat <<'EOF'\nfoo\\\nEOF\nrm x\nEOF",
     "# x \\\nrm x",
     "# a \\\nr\\\nm x",
+    'cat <<-"EOF"# && rm x\n\ta\n\tEOF',
 ]
 
 
