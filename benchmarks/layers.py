@@ -20,7 +20,10 @@ from pathlib import Path
 from claudebench.testing.server import Server, serve
 from claudebench.testing.talks import TALKS
 
+WAITING = "a thread that waits"
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (WAITING, ("threading.py",)),
+    ("the thread that syncs the store's file", ("claudebench/store/sync.py",)),
     ("answer: uvicorn's send and its two writes", ("Cycle.send", "answer (claudebench/transports/http.py")),
     ("uvicorn and httptools: parse, scope, cycle", ("uvicorn/", "claudebench/transports/protocol.py")),
     ("gate, body, doors", ("claudebench/transports/http.py", "claudebench/asgi.py")),
@@ -58,6 +61,8 @@ def show(raw: str, request_us: float) -> None:
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
+        if layer(frames) == WAITING:
+            continue
         layers[layer(frames)] += int(count)
         functions[frames[-1].rpartition(":")[0] + ")"] += int(count)
     share = request_us / layers.total()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from claudebench.errors import ClaudeBenchError, NotFound, Unavailable
 from claudebench.transports import hooks, http, jsonrpc, metrics
+from claudebench.transports.entry import Entry
 from claudebench.transports.http import Refused, Response, encode
 
 if TYPE_CHECKING:
@@ -41,33 +42,35 @@ class Doors:
         if scope["method"] != "POST":
             raise Refused(405, "use GET or POST")
         http.want_json(headers)
-        body = await http.read_body(headers, receive)
-        role = self._gate.role(headers)
+
+        def enter() -> Entry:
+            role = self._gate.role(headers)
+            return Entry(self._ready().dispatcher, self._app.enter_workspace(workspace), role)
+
+        if path == "/rpc":
+            self._ready()
+            return await jsonrpc.answer(await http.read_body(headers, receive), enter)
+        if path.startswith("/hooks/"):
+            adapter = hooks.find_adapter(path.removeprefix("/hooks/"))
+            return await hooks.answer(adapter, http.read_body(headers, receive), enter)
+        raise NotFound(f"nothing answers POST {path[:100]}")
+
+    def _ready(self) -> App:
         if not self._app.ready:
             raise Unavailable("the server is starting", retryAfterMs=STARTING_RETRY_MS, reason="starting")
-        workspace = self._app.enter_workspace(workspace)
-        dispatcher = self._app.dispatcher
-        if path == "/rpc":
-            return await jsonrpc.answer(dispatcher, body, workspace, role)
-        if path.startswith("/hooks/"):
-            return await hooks.answer(dispatcher, path.removeprefix("/hooks/"), body, workspace, role)
-        raise NotFound(f"nothing answers POST {path[:100]}")
+        return self._app
 
     async def _get(self, path: str, headers: dict[bytes, bytes], query: bytes) -> Response:
         if path == "/health" and query == b"live":
             return Response(200, b'{"status":"alive"}')
-        if not self._app.ready:
-            raise Unavailable("the server is starting", retryAfterMs=STARTING_RETRY_MS, reason="starting")
+        app = self._ready()
         if path == "/health":
-            return await self._health()
+            health = await app.health()
+            return Response(200 if health.status != "unhealthy" else 503, encode(health))
         self._gate.role(headers)
         if path == "/metrics":
-            return metrics.answer(self._app)
+            return metrics.answer(app)
         raise NotFound(f"nothing answers GET {path[:100]}")
-
-    async def _health(self) -> Response:
-        health = await self._app.health()
-        return Response(200 if health.status != "unhealthy" else 503, encode(health))
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -7,10 +7,10 @@ was handed to the store's socket and never answered.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Outcome = Literal["done", "not_done", "unknown"]
 
@@ -134,6 +134,14 @@ TREE: tuple[type[ClaudeBenchError], ...] = (
     TimedOut, Unauthorized, Blocked, Conflict, Stale, Internal,
 )  # fmt: skip
 BY_CODE: dict[int, type[ClaudeBenchError]] = {error.code: error for error in TREE}
+
+
+def from_wire(answer: Mapping[str, Any]) -> ClaudeBenchError:
+    """Return the error that a server answered, as JSON-RPC or as problem+json."""
+    data = dict(answer.get("data", {}))
+    outcome = data.pop("outcome", answer.get("outcome", "unknown"))
+    message = answer.get("message") or answer.get("detail", "")
+    return BY_CODE.get(answer.get("code", 0), Internal)(message, outcome=outcome, **data)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -36,8 +36,8 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
 @pytest.mark.parametrize("depth", [1, 2, 63, 64])
 def test_depth_up_to_64_is_taken(depth: int) -> None:
     """64 brackets may nest, arrays and objects alike."""
-    envelope.check_depth(nested(depth))
-    envelope.check_depth(nested(depth // 2, '{"a":[', "]}"))
+    envelope.check_body(nested(depth))
+    envelope.check_body(nested(depth // 2, '{"a":[', "]}"))
 
 
 @pytest.mark.parametrize("depth", [65, 66, 1000, 10_000, 500_000])
@@ -45,24 +45,24 @@ def test_depth_above_64_is_refused(depth: int) -> None:
     """The sixty-fifth is a parse error, whatever follows, without recursion."""
     for body in (nested(depth), nested(depth, '{"a":', "}"), b"[" * depth):
         with pytest.raises(ParseError):
-            envelope.check_depth(body)
+            envelope.check_body(body)
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
     """It is the nesting that counts, not the number."""
-    envelope.check_depth(b"[" + b",".join([b"[{}]"] * 10_000) + b"]")
+    envelope.check_body(b"[" + b",".join([b"[{}]"] * 10_000) + b"]")
 
 
 @pytest.mark.parametrize("text", ["[" * 100, '"' + "[" * 100, "\\" + "{" * 100, '\\"[' * 100, "\\\\" * 40 + "[" * 100])
 def test_brackets_in_texts_do_not_count(text: str) -> None:
     """Brackets inside a text, after whatever escapes, are text."""
-    envelope.check_depth(json.dumps({"a": text, "b": [[text]]}).encode())
+    envelope.check_body(json.dumps({"a": text, "b": [[text]]}).encode())
 
 
 @given(value=JSON, layout=st.sampled_from(SPACED))
 def test_shallow_json_is_never_refused(value: Any, layout: dict[str, Any]) -> None:
     """No JSON of ordinary depth is taken for deep, whatever its texts hold and however it is spaced."""
-    envelope.check_depth(json.dumps([value] * 40, **layout).encode())
+    envelope.check_body(json.dumps([value] * 40, **layout).encode())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_hostile_mebibyte_is_judged_in_linear_time(make: str) -> None:
     """No megabyte that anybody can send keeps the server from its work: the effort grows with the length only."""
     program = (
         "from claudebench.rpc import envelope\nfrom claudebench.errors import ParseError\n"
-        f"try:\n    envelope.check_depth({make})\nexcept ParseError:\n    pass\n"
+        f"try:\n    envelope.check_body({make})\nexcept ParseError:\n    pass\n"
     )
 
     subprocess.run([sys.executable, "-c", program], check=True, timeout=JUDGED_WITHIN_S)

@@ -55,7 +55,7 @@ _READERS: dict[str, Callable[[Json], HookCall]] = {
 
 def read(event: Json) -> HookCall | None:
     """Turn a native event into a command, or None for an event that we have no opinion on."""
-    reader = _READERS.get(str(event.get("hook_event_name")))
+    reader = _READERS.get(event["hook_event_name"])
     return reader(event) if reader else None
 
 
@@ -83,4 +83,5 @@ def refusal(reason: str) -> Json:
 
 def guards(event: Any) -> bool:
     """Tell whether the event waits for a decision; what cannot be read is taken for one."""
-    return not isinstance(event, dict) or event.get("hook_event_name", "PreToolUse") == "PreToolUse"
+    name = event.get("hook_event_name") if isinstance(event, dict) else None
+    return not isinstance(name, str) or name == "PreToolUse"

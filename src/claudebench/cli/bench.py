@@ -42,7 +42,7 @@ BODY_BYTES = 100 * 2**20
 FLOOD_WITHIN_S = 10.0
 WITHOUT = (
     "neither redis-benchmark nor valkey-benchmark is on PATH, so the limit is what our own Python client reaches, "
-    "which is less; type: apt-get install redis-tools"
+    "which may be less; type: apt-get install redis-tools"
 )
 
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from claudebench.errors import BY_CODE, Internal, Unavailable
+from claudebench.errors import Unavailable, from_wire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +35,9 @@ class Client:
         """
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, "metadata": self._metadata}
         reply = json.loads(self.post(self._path, json.dumps(request).encode()))
-        if "error" not in reply:
+        if "result" in reply:
             return reply["result"]
-        error = reply["error"]
-        outcome = error.get("data", {}).pop("outcome", "unknown")
-        raise BY_CODE.get(error["code"], Internal)(error["message"], outcome=outcome, **error["data"])
+        raise from_wire(reply.get("error", reply))
 
     def post(self, path: str, body: bytes) -> bytes:
         """Send a body and return the answer's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from claudebench.errors import ClaudeBenchError, Internal, InvalidParams, Unauthorized, nearest
+from claudebench.errors import ClaudeBenchError, Internal, InvalidParams, Unauthorized
 from claudebench.rpc.context import Answer, Caller, Context
+from claudebench.rpc.issues import issues
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from claudebench.rpc.registry import Bound, HandlerRegistry
 
 log = structlog.get_logger("claudebench")
-_WHERE = re.compile(r"(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
-_UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
+MESSAGE_MAX = 300
 
 
 class Dispatcher:
@@ -65,26 +64,13 @@ class Dispatcher:
         try:
             request = bound.decode(params)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise invalid(str(error), command.input) from None
+            raise InvalidParams(str(error)[:MESSAGE_MAX], errors=issues(params, command.input)) from None
         context = Context(self, caller)
         if bound.context_name:
             result = await bound.function(request, **{bound.context_name: context}, **bound.stores)
         else:
             result = await bound.function(request, **bound.stores)
         return Answer(result, context.position)
-
-
-def invalid(message: str, wanted: type[msgspec.Struct]) -> InvalidParams:
-    """Turn the decoder's sentence into `errors: [{path, message, nearest?}]`."""
-    found = _WHERE.match(message)
-    assert found
-    path = (found["path"] or "$").removeprefix("$.").removeprefix("$")
-    issue = {"path": path, "message": found["message"]}
-    if unknown := _UNKNOWN_FIELD.search(found["message"]):
-        issue["path"] = f"{path}.{unknown[1]}".lstrip(".")
-        near = nearest(unknown[1], wanted.__struct_encode_fields__) if not path else None
-        issue |= {"nearest": near} if near else {}
-    return InvalidParams(found["message"], errors=[issue])
 
 
 def _internal(name: str, error: Exception) -> Internal:

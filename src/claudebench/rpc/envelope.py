@@ -78,13 +78,16 @@ class Failure(msgspec.Struct):
 
 
 _request = msgspec.json.Decoder(Request)
-_identified = msgspec.json.Decoder(_Identified)
 _batch = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
 
-def check_depth(body: bytes) -> None:
-    """Raise ParseError when brackets nest deeper than 64, without recursion or decoding, in linear time."""
+def check_body(body: bytes) -> None:
+    """Raise ParseError for what is not UTF-8 or nests deeper than 64, in linear time and without recursion."""
+    try:
+        body.isascii() or body.decode()
+    except UnicodeDecodeError as error:
+        raise ParseError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
@@ -150,21 +153,31 @@ def read_request(body: bytes | msgspec.Raw) -> Request:
 
     Raises:
         ParseError: the body is not valid JSON.
+        InvalidParams: it spells a lone surrogate.
         InvalidRequest: it is JSON but no JSON-RPC 2.0 request.
     """
     try:
         return _request.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidRequest(str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ParseError(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise _undecodable(bytes(body), error) from None
+
+
+def _undecodable(body: bytes, error: msgspec.DecodeError) -> ClaudeBenchError:
+    """Tell a lone surrogate, which JSON may spell and text may not hold, from what is no JSON."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return ParseError(str(error))
+    return InvalidParams("text may not hold a lone surrogate")
 
 
 def read_id(body: bytes | msgspec.Raw) -> Id:
     """Return the id of what is no valid request, or None where it has none."""
     try:
-        return _identified.decode(body).id
-    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(bytes(body)), _Identified).id
+    except (ValueError, msgspec.ValidationError):
         return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from claudebench.errors import BY_CODE, ClaudeBenchError, Internal
+from claudebench.errors import from_wire
 
 CALL_WITHIN_S = 30.0
 
@@ -66,7 +66,7 @@ class AsyncClient:
         if "result" in reply:
             self.position = reply.get("metadata", {}).get("position", "")
             return reply["result"]
-        raise _error(reply.get("error", reply))
+        raise from_wire(reply.get("error", reply))
 
     async def rpc(self, body: bytes | object) -> Any:
         """Post a raw or a JSON-able body to the RPC door and return the decoded answer."""
@@ -113,9 +113,3 @@ class AsyncClient:
         if headers.get("connection") == "close":
             self.cut()
         return HttpAnswer(int(status_line.split()[1]), headers, body)
-
-
-def _error(answer: dict[str, Any]) -> ClaudeBenchError:
-    data = dict(answer.get("data", {}))
-    kind = BY_CODE.get(answer["code"], Internal)
-    return kind(answer.get("message") or answer.get("detail", ""), outcome=data.pop("outcome", "unknown"), **data)

@@ -39,6 +39,11 @@ class Server:
         return str(self.ready["url"])
 
     @property
+    def log_path(self) -> Path:
+        """What it writes to its standard error, over all its lives."""
+        return self.data_dir.parent / f"{self.data_dir.name}.log"
+
+    @property
     def store_pid(self) -> int:
         """The process id of the embedded store."""
         return int(json.loads((self.data_dir / "lock").read_text())["store"]["pid"])
@@ -61,21 +66,22 @@ class Server:
             RuntimeError: it ended before it was ready; the message holds what it said.
         """
         words = ("up", "--json", "--data-dir", str(self.data_dir), "--port", str(self.port), *self._options)
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "claudebench",
-            *words,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=(self.data_dir.parent / f"{self.data_dir.name}.log").open("ab"),
-            env=self._env,
-        )
+        with self.log_path.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "claudebench",
+                *words,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=self._env,
+            )
         assert self.process.stdout
         async with asyncio.timeout(READY_WITHIN_S):
             line = await self.process.stdout.readline()
         if not line:
-            said = (self.data_dir.parent / f"{self.data_dir.name}.log").read_text()
-            raise RuntimeError(f"the server ended with {await self.process.wait()}: {said[-2000:]}")
+            said = self.log_path.read_text()[-2000:]
+            raise RuntimeError(f"the server ended with {await self.process.wait()}: {said}")
         self.ready = json.loads(line)
         self.port = int(self.url.rpartition(":")[2])
 

@@ -12,15 +12,16 @@ import msgspec
 import structlog
 
 from claudebench.agents import claude_code
-from claudebench.errors import ClaudeBenchError, NotFound, ParseError, nearest
+from claudebench.errors import ClaudeBenchError, InvalidParams, NotFound, ParseError, nearest
 from claudebench.rpc import envelope
 from claudebench.rpc.context import Caller
-from claudebench.transports.http import Response, encode
+from claudebench.transports.http import CLOSE, JSON, Refused, Response, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from claudebench.agents.adapter import Adapter, Json
-    from claudebench.rpc.context import Role
-    from claudebench.rpc.dispatcher import Dispatcher
+    from claudebench.transports.entry import Enter, Entry
 
 log = structlog.get_logger("claudebench")
 ADAPTERS: dict[str, Adapter] = {"claude-code": claude_code}
@@ -38,22 +39,26 @@ def find_adapter(agent: str) -> Adapter:
     return ADAPTERS[agent]
 
 
-async def answer(dispatcher: Dispatcher, agent: str, body: bytes, workspace: str, role: Role) -> Response:
-    """Answer one hook event."""
-    adapter = find_adapter(agent)
+async def answer(adapter: Adapter, body: Awaitable[bytes], enter: Enter) -> Response:
+    """Answer one hook event; whatever goes wrong, an event that waits for a decision is refused natively."""
     event: Any = None
     try:
-        event = _read(body)
-        return Response(200, encode(await _decide(dispatcher, adapter, event, Caller(workspace, role, door="hooks"))))
+        event = _read(await body)
+        return Response(200, encode(await _decide(adapter, event, enter())))
     except ClaudeBenchError as error:
-        if not adapter.guards(event):
-            log.warning("hook not recorded", agent=agent, error=error.message)
-            return Response(200, b"{}")
-        return Response(200, encode(adapter.refusal(f"ClaudeBench could not judge this call: {error.message}")))
+        headers = (JSON, CLOSE) if isinstance(error, Refused) else (JSON,)
+        return Response(200, encode(_trouble(adapter, event, error)), headers)
+
+
+def _trouble(adapter: Adapter, event: Any, error: ClaudeBenchError) -> Json:
+    log.warning("hook not judged or recorded", error=error.message, code=error.code)
+    if adapter.guards(event):
+        return adapter.refusal(f"ClaudeBench could not judge this call: {error.message}")
+    return {}
 
 
 def _read(body: bytes) -> Json:
-    envelope.check_depth(body)
+    envelope.check_body(body)
     try:
         event = _decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -63,11 +68,14 @@ def _read(body: bytes) -> Json:
     return event
 
 
-async def _decide(dispatcher: Dispatcher, adapter: Adapter, event: Json, caller: Caller) -> Json:
+async def _decide(adapter: Adapter, event: Json, entry: Entry) -> Json:
+    if adapter.guards(event) and not isinstance(event.get("hook_event_name"), str):
+        raise InvalidParams("the event does not say what it is")
     call = adapter.read(event)
     if call is None:
         return {}
     params = encode({name: value for name, value in call.params.items() if value is not None})
     envelope.check_text(params)
-    result, _ = await dispatcher.dispatch(call.command, params, caller)
+    caller = Caller(entry.workspace, entry.role, door="hooks")
+    result, _ = await entry.dispatcher.dispatch(call.command, params, caller)
     return adapter.answer(event, msgspec.to_builtins(result))

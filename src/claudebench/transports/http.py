@@ -91,11 +91,15 @@ class Gate:
             return "agent"
         scheme, _, token = given.partition(" ")
         if scheme.lower() == "bearer":
-            if secrets.compare_digest(token, self._operator_token()):
+            if _same(token, self._operator_token()):
                 return "operator"
-            if self._token and secrets.compare_digest(token, self._token):
+            if self._token and _same(token, self._token):
                 return "agent"
         raise Unauthorized("the token is not this server's")
+
+
+def _same(given: str, wanted: str) -> bool:
+    return secrets.compare_digest(given.encode(), wanted.encode())
 
 
 def _name(host: str) -> str:

@@ -15,11 +15,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to a head that is not complete yet (asyncio calls this)."""
-        super().data_received(data)
-        if not self._in_head:
-            return
         self._head_bytes += len(data)
-        if self._head_bytes > HEAD_MAX:
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_MAX:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
