@@ -31,12 +31,14 @@ from claudebench.rpc.context import Caller
 from claudebench.rpc.dispatcher import Dispatcher
 from claudebench.rpc.registry import HandlerRegistry
 from claudebench.store import format as store_format
+from claudebench.store import workspaces as store_workspaces
 from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
 from claudebench.store.format import check_format
 from claudebench.store.keys import is_workspace
 from claudebench.store.origin import Origin
 from claudebench.store.server import EmbeddedStore
+from claudebench.store.workspaces import Workspaces
 from claudebench.system import handlers as system_handlers
 from claudebench.system.observer import Observer
 from claudebench.tasks import handlers as task_handlers
@@ -60,10 +62,15 @@ COMMANDS = (
     *hook_handlers.COMMANDS,
     *system_handlers.COMMANDS,
 )
-SCRIPTS = (*store_format.SCRIPTS, *task_store.SCRIPTS, *instance_store.SCRIPTS, *event_log.SCRIPTS)
+SCRIPTS = (
+    *store_format.SCRIPTS,
+    *store_workspaces.SCRIPTS,
+    *task_store.SCRIPTS,
+    *instance_store.SCRIPTS,
+    *event_log.SCRIPTS,
+)
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
 TICK_S = 0.5
-WORKSPACES_MAX = 1000
 STORE_WITHIN_S = 60.0
 
 
@@ -80,7 +87,7 @@ class App:
         self.observer: Observer
         self.data_dir = DataDir(settings.data_dir)
         self._given_ms = given_ms
-        self._workspaces = {settings.workspace: None}
+        self._workspaces: Workspaces
         self._open = AsyncExitStack()
         self._store: EmbeddedStore | None = None
 
@@ -105,6 +112,8 @@ class App:
             await self.connection.open(STORE_WITHIN_S)
             self._open.push_async_callback(self.connection.close)
             await check_format(self.connection)
+            self._workspaces = Workspaces(self.connection)
+            self._workspaces.enter(self.settings.workspace)
             self._compose()
             ticking = asyncio.create_task(self._tick(), name="sweep tick")
             self._open.callback(ticking.cancel)
@@ -131,11 +140,9 @@ class App:
         """
         if not name:
             return self.settings.workspace
-        if name not in self._workspaces:
-            if not is_workspace(name):
-                raise InvalidParams(f"a workspace is named [a-z0-9-]{{1,40}}, not {name[:60]!r}")
-            if len(self._workspaces) < WORKSPACES_MAX:
-                self._workspaces[name] = None
+        if not is_workspace(name):
+            raise InvalidParams(f"a workspace is named [a-z0-9-]{{1,40}}, not {name[:60]!r}")
+        self._workspaces.enter(name)
         return name
 
     async def health(self) -> Health:
@@ -177,7 +184,9 @@ class App:
     async def _tick(self) -> None:
         instances = InstanceStore(self.connection)
         while True:
-            for workspace in list(self._workspaces):
+            with suppress(ClaudeBenchError):
+                await self._workspaces.learn()
+            for workspace in list(self._workspaces.names):
                 with suppress(ClaudeBenchError):
                     await instances.sweep(Origin(workspace, given_ms=self._given_ms()))
             await asyncio.sleep(TICK_S)

@@ -32,7 +32,7 @@ class Doors:
             response = await self._answer(scope, receive)
         except ClaudeBenchError as error:
             response = http.problem(error)
-        await http.answer(response, send)
+        await http.answer(response, scope, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = self._gate.check(scope["headers"])

@@ -139,12 +139,13 @@ async def test_wrong_token_is_unauthorized(kind: str, given: str, server: Server
 
 
 async def test_a_server_with_a_token_wants_it_everywhere(guarded: Server) -> None:
-    """Without the token every door but health is closed; with it all are open."""
+    """Without the token every door but health is closed, the hooks by a native refusal; with it all are open."""
     async with guarded.client() as client:
         with pytest.raises(Unauthorized):
             await client.call("system.health")
         assert (await client.get("/metrics")).status == 401
-        assert (await client.post("/hooks/claude-code", HOOK)).status == 401
+        hook = await client.post("/hooks/claude-code", HOOK)
+        assert (hook.status, "deny" in hook.body.decode()) == (200, True)
         assert (await client.get("/health")).status == 200
     async with guarded.client(token=TOKEN) as client:
         assert (await client.call("system.health"))["status"] == "healthy"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json as jsonlib
 import logging
 import signal
@@ -19,7 +20,7 @@ from claudebench import __version__
 from claudebench.app import App
 from claudebench.asgi import Doors
 from claudebench.errors import SettingsError
-from claudebench.transports.protocol import BoundedHttp
+from claudebench.transports.protocol import Http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 DRAIN_S = 8
 BACKLOG = 2048
+KEEP_ALIVE_S = 75
 
 
 def run(settings: Settings, *, json: bool) -> None:
@@ -62,6 +64,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> 
         await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
+            _settle_memory()
             url = _url(settings, listener)
             app.note_url(url)
             _print_ready(app, url, json=json)
@@ -73,6 +76,13 @@ async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> 
         await app.stop()
 
 
+def _settle_memory() -> None:
+    """Take what lives as long as the server out of the collector's sight: a full collection of it costs 28 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 def _stop(server: uvicorn.Server) -> None:
     server.should_exit = True
 
@@ -81,7 +91,8 @@ def _config(doors: Doors) -> uvicorn.Config:
     return uvicorn.Config(
         doors,
         loop="none",
-        http=BoundedHttp,
+        http=Http,
+        timeout_keep_alive=KEEP_ALIVE_S,
         ws="none",
         lifespan="off",
         interface="asgi3",

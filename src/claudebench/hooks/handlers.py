@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from claudebench.errors import ClaudeBenchError
+from claudebench.errors import ClaudeBenchError, TimedOut
 from claudebench.events.log import EventLog
 from claudebench.hooks import requests
 from claudebench.hooks.chain import Chain
@@ -104,11 +104,19 @@ async def _record(log: EventLog, context: Context, request: requests.PreTool, pa
         if not wait:
             appended.add_done_callback(_taken_note)
             return False
-        async with asyncio.timeout(RECORD_WITHIN_S):
+        giving_up = asyncio.get_running_loop().call_later(RECORD_WITHIN_S, _give_up, appended)
+        try:
             await appended
-    except (ClaudeBenchError, TimeoutError):
+        finally:
+            giving_up.cancel()
+    except ClaudeBenchError:
         return False
     return True
+
+
+def _give_up(appended: asyncio.Future[Any]) -> None:
+    if not appended.done():
+        appended.set_exception(TimedOut("the event was not acknowledged in time", outcome="unknown"))
 
 
 def _taken_note(appended: asyncio.Future[Any]) -> None:

@@ -167,17 +167,21 @@ def read_request(body: bytes | msgspec.Raw) -> Request:
 def _undecodable(body: bytes, error: msgspec.DecodeError) -> ClaudeBenchError:
     """Tell a lone surrogate, which JSON may spell and text may not hold, from what is no JSON."""
     try:
-        json.loads(body)
-    except ValueError:
+        json.loads(body.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         return ParseError(str(error))
     return InvalidParams("text may not hold a lone surrogate")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def read_id(body: bytes | msgspec.Raw) -> Id:
     """Return the id of what is no valid request, or None where it has none."""
     try:
-        return msgspec.convert(json.loads(bytes(body)), _Identified).id
-    except (ValueError, msgspec.ValidationError):
+        return msgspec.convert(json.loads(bytes(body).decode()), _Identified).id
+    except (ValueError, RecursionError, msgspec.ValidationError):
         return None
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from claudebench.rpc.context import Role
-from claudebench.rpc.dispatcher import Dispatcher
+if TYPE_CHECKING:
+    from claudebench.rpc.context import Role
+    from claudebench.rpc.dispatcher import Dispatcher
 
 
 class Entry(NamedTuple):

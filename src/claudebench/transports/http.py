@@ -12,6 +12,7 @@ import msgspec
 
 from claudebench.errors import ClaudeBenchError, InvalidRequest, Unauthorized
 from claudebench.settings import LOOPBACK
+from claudebench.transports.protocol import EXTENSION
 
 if TYPE_CHECKING:
     from claudebench.rpc.context import Role
@@ -146,8 +147,11 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     return b"".join(chunks)
 
 
-async def answer(response: Response, send: Send) -> None:
-    """Send a whole response."""
+async def answer(response: Response, scope: Scope, send: Send) -> None:
+    """Send a whole response, with one write where the server under us can and otherwise by plain ASGI."""
+    at_once = scope.get("extensions", {}).get(EXTENSION)
+    if at_once and CLOSE not in response.headers and at_once(response):
+        return
     length = (b"content-length", str(len(response.body)).encode())
     await send({"type": "http.response.start", "status": response.status, "headers": [*response.headers, length]})
     await send({"type": "http.response.body", "body": response.body})

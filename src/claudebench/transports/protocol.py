@@ -1,14 +1,28 @@
-"""uvicorn's HTTP/1.1 protocol with a bound on what may come before the body: the parser itself keeps any amount."""
+"""uvicorn's HTTP/1.1 protocol, bounded before the body and with a short way for an answer that is known whole.
+
+The parser keeps any amount of request line and headers, so this counts them. And uvicorn writes head and body one after
+the other, two system calls and two segments for each answer; the ASGI extension `claudebench.response` writes them as
+one (docs/adr/0011).
+"""
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from functools import partial
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+    from claudebench.transports.http import Response
 
 HEAD_MAX = 65_536
+EXTENSION = "claudebench.response"
 
 
-class BoundedHttp(HttpToolsProtocol):
-    """Closes a socket whose request line and headers pass 64 KiB."""
+class Http(HttpToolsProtocol):
+    """Closes a socket whose request line and headers pass 64 KiB; offers the extension to every request."""
 
     _head_bytes = 0
     _in_head = True
@@ -24,8 +38,37 @@ class BoundedHttp(HttpToolsProtocol):
         """Begin the body (the parser calls this)."""
         self._in_head = False
         super().on_headers_complete()
+        if self.cycle and self.cycle.scope is self.scope:
+            self.scope["extensions"] = {EXTENSION: partial(respond, self.cycle)}  # type: ignore[dict-item]
 
     def on_message_complete(self) -> None:
         """Begin the next head (the parser calls this)."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
+
+
+def respond(cycle: RequestResponseCycle, response: Response) -> bool:
+    """Answer a request with one write; False, and nothing done, when the ordinary way must be gone.
+
+    That is when the client does not read what it was sent (so that ASGI's `send` waits for it), has not sent its whole
+    body, or is answered already.
+    """
+    if cycle.flow.write_paused or cycle.more_body or cycle.response_started or cycle.disconnected:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.write(_encoded(cycle, response))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
+
+
+def _encoded(cycle: RequestResponseCycle, response: Response) -> bytes:
+    pieces = [STATUS_LINE[response.status]]
+    for name, value in (*cycle.default_headers, *response.headers):
+        pieces += (name, b": ", value, b"\r\n")
+    if not cycle.keep_alive:
+        pieces.append(b"connection: close\r\n")
+    pieces += (b"content-length: %d\r\n\r\n" % len(response.body), response.body)
+    return b"".join(pieces)

@@ -1,6 +1,6 @@
 -- register: an instance is there, with these roles and this capacity. Another boot id ends its former incarnation.
 --
--- uses  sweep owner event
+-- uses  heard sweep owner event
 -- KEYS  inst held alive offline
 -- ARGV  given_ms actor meta doc roles capacity dead_after_ms boot_id
 -- Returns {position, incarnation, n, ...}: the tasks of the former incarnation, free again. The instance is the actor.

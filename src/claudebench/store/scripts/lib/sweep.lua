@@ -22,12 +22,15 @@ local function declare_dead(i, budget)
     return_task(load_task(n), 'owner died')
     returned[#returned + 1] = '"t-' .. n .. '"'
   end
-  if redis.call('HSETNX', k_inst(i), 'offline', now_ms) == 1 then redis.call('ZADD', k_offline, now_ms, i) end
+  local is_news = redis.call('HSETNX', k_inst(i), 'offline', now_ms) == 1
   if redis.call('EXISTS', k_held(i)) == 0 then
     redis.call('ZREM', k_alive, i)
     redis.call('PEXPIRE', k_inst(i), OFFLINE_KEPT_MS)
   end
-  emit('instance.offline', i, '{"id":"' .. i .. '","returned":[' .. table.concat(returned, ',') .. ']}')
+  if is_news then
+    redis.call('ZADD', k_offline, now_ms, i)
+    emit('instance.offline', i, '{"id":"' .. i .. '","returned":[' .. table.concat(returned, ',') .. ']}')
+  end
   return #returned
 end
 
