@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from claudebench.errors import ClaudeBenchError, NotFound, Unavailable
 from claudebench.transports import hooks, http, jsonrpc, metrics
 from claudebench.transports.entry import Entry
-from claudebench.transports.http import Refused, Response, encode
+from claudebench.transports.http import Refused
+from claudebench.transports.response import Response, encode
 
 if TYPE_CHECKING:
     from claudebench.app import App

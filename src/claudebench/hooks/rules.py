@@ -151,7 +151,7 @@ class RuleSet:
 def builtin() -> RuleSet:
     """Return the rules that come with the guard."""
     return RuleSet(
-        read(resources.files("claudebench.hooks").joinpath("rules", "builtin.toml").read_text(), "builtin.toml")
+        read(resources.files("claudebench.hooks").joinpath("rulesets", "builtin.toml").read_text(), "builtin.toml")
     )
 
 

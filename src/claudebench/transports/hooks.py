@@ -15,7 +15,8 @@ from claudebench.agents import claude_code
 from claudebench.errors import ClaudeBenchError, InvalidParams, NotFound, ParseError, nearest
 from claudebench.rpc import envelope
 from claudebench.rpc.context import Caller
-from claudebench.transports.http import CLOSE, JSON, Refused, Response, encode
+from claudebench.transports.http import Refused
+from claudebench.transports.response import CLOSE, JSON, Response, encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from claudebench.errors import ClaudeBenchError, InvalidRequest, Unauthorized
 from claudebench.settings import LOOPBACK
 from claudebench.transports.protocol import EXTENSION
+from claudebench.transports.response import CLOSE, PROBLEM, Header, Response, encode
 
 if TYPE_CHECKING:
     from claudebench.rpc.context import Role
@@ -21,13 +19,8 @@ if TYPE_CHECKING:
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 BODY_MAX = 1_048_576
-JSON = (b"content-type", b"application/json")
-PROBLEM = (b"content-type", b"application/problem+json")
-CLOSE = (b"connection", b"close")
-encode = msgspec.json.Encoder().encode
 
 
 class Refused(ClaudeBenchError):
@@ -39,15 +32,6 @@ class Refused(ClaudeBenchError):
         """Take the HTTP status and what a person reads."""
         super().__init__(message)
         self.http_status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer that is known whole."""
-
-    status: int
-    body: bytes = b""
-    headers: tuple[Header, ...] = (JSON,)
 
 
 class Gate:

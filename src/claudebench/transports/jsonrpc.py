@@ -10,7 +10,7 @@ import msgspec
 from claudebench.errors import ClaudeBenchError
 from claudebench.rpc import envelope
 from claudebench.rpc.context import Caller
-from claudebench.transports.http import JSON, Response, encode
+from claudebench.transports.response import JSON, Response, encode
 
 if TYPE_CHECKING:
     from claudebench.transports.entry import Enter, Entry

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from claudebench.transports.http import Response
+from claudebench.transports.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-    from claudebench.transports.http import Response
+    from claudebench.transports.response import Response
 
 HEAD_MAX = 65_536
 EXTENSION = "claudebench.response"

@@ -1,0 +1,107 @@
+"""Simple commands: put together from their parts, noted, and followed where they run others."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from claudebench.hooks.shell.assignments import assign
+from claudebench.hooks.shell.functions import call
+from claudebench.hooks.shell.model import NOTHING, Command
+from claudebench.hooks.shell.parts import Parts, Word
+from claudebench.hooks.shell.redirects import REDIRECTS, redirect
+from claudebench.hooks.shell.shells import SHELLS, code_from, shell
+from claudebench.hooks.shell.words import dollar, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tree_sitter import Node
+
+    from claudebench.hooks.shell.walk import Walk
+
+_GLOB = re.compile(r"[*?\[]")
+_RESERVED = frozenset({
+    "!", "then", "do", "done", "fi", "else", "elif", "if", "while", "until", "for", "case", "esac", "function",
+    "select", "{", "}", "in", "]]", ";;",
+})  # fmt: skip
+
+
+def simple(walk: Walk, node: Node, redirects: Sequence[Node] = ()) -> None:
+    """A simple command: assignments, words and redirections, in any order."""
+    first = len(walk.found.commands)
+    parts = Parts(wrappers=walk.outer.wrappers, prefixes=walk.outer.prefixes)
+    assigned: list[Node] = []
+    for child in chain(node.children, redirects):
+        if child.type == "variable_assignment":
+            assigned.append(child)
+        else:
+            _add(walk, child, parts)
+    for child in assigned:
+        parts.assignments += assign(walk, child, lasting=not parts.words)
+    parts.inner = walk.found.since(first)
+    run(walk, parts)
+
+
+def _add(walk: Walk, node: Node, parts: Parts) -> None:
+    kind = node.type
+    if kind in REDIRECTS:
+        redirect(walk, node, parts)
+    elif kind == "command_name":
+        for name in node.children or [node]:
+            parts.words += words_of(walk, name)
+    elif kind == "ERROR" or node.is_missing:
+        walk.error(node)
+    elif kind != "$":
+        parts.words += words_of(walk, node)
+    elif dollar(walk, node):
+        parts.words.append(Word("$", node.start_byte))
+
+
+def run(walk: Walk, parts: Parts) -> None:
+    """Note a command and follow what it would run in its turn."""
+    _check_words(walk, parts)
+    command = note(walk, parts)
+    if not parts.words:
+        return
+    name = command.program
+    if name in walk.found.functions:
+        call(walk, name, parts.words)
+    follow = walk.grammar.programs.get(name)
+    if follow is not None:
+        follow(walk, parts)
+    elif name in SHELLS:
+        shell(walk, parts)
+
+
+def _check_words(walk: Walk, parts: Parts) -> None:
+    if not parts.words:
+        return
+    name = parts.words[0]
+    if not name.sure or _GLOB.search(name.text):
+        walk.found.doubt("the name of a program is only known when it runs")
+    if name.text in _RESERVED:
+        walk.found.doubt(f"the reserved word {name.text} stands where a command should")
+    if any(word.lone_brace for word in parts.words):
+        walk.found.doubt("a lone brace stands among its words")
+
+
+def note(walk: Walk, parts: Parts) -> Command:
+    """Note a command. What it reads and what it runs as code follows from where it stands."""
+    stdin = parts.stdin or walk.scope.stdin
+    command = Command(
+        words=tuple(word.text for word in parts.words),
+        assignments=tuple(parts.assignments),
+        redirects=tuple(parts.redirects),
+        wrappers=parts.wrappers,
+        prefixes=parts.prefixes,
+        directory=walk.scope.directory,
+        stdin=stdin.text,
+        upstream=walk.scope.upstream,
+        code_from=code_from(parts.words, stdin) if parts.words else NOTHING,
+        inner=parts.inner,
+        recursive=bool(parts.words) and parts.words[0].text in walk.found.calling and walk.scope.background,
+    )
+    walk.found.commands.append(command)
+    return command

@@ -1,0 +1,96 @@
+"""Who reads what: every kind of statement, every kind of part of a word, every program that runs others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudebench.hooks.shell import (
+    assignments,
+    commands,
+    declarations,
+    directories,
+    expansions,
+    functions,
+    pipelines,
+    shells,
+    statements,
+    words,
+)
+from claudebench.hooks.shell.find import find
+from claudebench.hooks.shell.walk import Grammar, Piece, Walk
+from claudebench.hooks.shell.wrappers import WRAPPERS, wrapper
+from claudebench.hooks.shell.xargs import xargs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tree_sitter import Node
+
+    from claudebench.hooks.shell.parts import Parts
+
+_STATEMENTS: dict[str, Callable[[Walk, Node], None]] = {
+    "program": Walk.sequence,
+    "command": commands.simple,
+    "list": pipelines.listed,
+    "pipeline": pipelines.pipeline,
+    "redirected_statement": pipelines.redirected,
+    "negated_command": statements.negated,
+    "subshell": statements.subshell,
+    "compound_statement": Walk.sequence,
+    "do_group": Walk.sequence,
+    "if_statement": statements.conditional,
+    "elif_clause": statements.conditional,
+    "else_clause": statements.conditional,
+    "while_statement": statements.loop,
+    "c_style_for_statement": statements.loop,
+    "for_statement": statements.for_each,
+    "case_statement": statements.conditional,
+    "case_item": statements.case_item,
+    "function_definition": functions.define,
+    "variable_assignment": declarations.assigned,
+    "variable_assignments": declarations.assigned,
+    "declaration_command": declarations.declared,
+    "unset_command": declarations.declared,
+    "test_command": Walk.inside_of,
+    "comment": statements.comment,
+    "ERROR": Walk.error,
+}
+_PIECES: dict[str, Piece] = {
+    "word": words.plain,
+    "number": words.plain,
+    "concatenation": words.concatenation,
+    "string": words.string,
+    "string_content": words.string_content,
+    "raw_string": words.raw_string,
+    "ansi_c_string": words.ansi_string,
+    "translated_string": words.translated,
+    "simple_expansion": expansions.variable,
+    "expansion": expansions.expansion,
+    "arithmetic_expansion": expansions.arithmetic,
+    "command_substitution": expansions.substitution,
+    "process_substitution": expansions.process,
+    "brace_expression": words.plain,
+    "variable_name": words.plain,
+    "regex": words.plain,
+    "extglob_pattern": words.plain,
+}
+_PROGRAMS: dict[str, Callable[[Walk, Parts], None]] = {
+    **dict.fromkeys(WRAPPERS, wrapper),
+    "xargs": xargs,
+    "find": find,
+    "eval": shells.evaluate,
+    "source": shells.source_file,
+    ".": shells.source_file,
+    "trap": shells.trap,
+    "alias": shells.alias,
+    "cd": directories.enter,
+    "pushd": directories.enter,
+    "popd": directories.leave,
+    "read": assignments.assign_operands,
+    "mapfile": assignments.assign_operands,
+    "readarray": assignments.assign_operands,
+    "getopts": assignments.assign_operands,
+    "printf": assignments.assign_printed,
+    "let": assignments.assign_operands,
+}
+GRAMMAR = Grammar(_STATEMENTS, _PIECES, _PROGRAMS)

@@ -1,0 +1,11 @@
+"""How much of a line is followed. Whatever lies beyond one of these is a reason for doubt, never passed over."""
+
+LINE_BYTES_MAX = 16 * 1024
+COMMANDS_MAX = 256
+DEPTH_MAX = 64
+NESTED_MAX = 8
+WORDS_MAX = 64  # what one brace expansion may become
+BRACES_MAX = 16  # in one word
+WORD_CHARS_MAX = LINE_BYTES_MAX  # of one word after expansion
+STEPS_MAX = 4096  # words and parts of words that are resolved in one line
+LOOP_VALUES_MAX = 32  # values of a `for` that are followed one by one

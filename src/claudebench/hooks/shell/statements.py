@@ -1,0 +1,80 @@
+"""Statements that hold others: `if`, `case`, loops, subshells. What may not run leaves its variables unsure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudebench.hooks.paths import SOME, UNKNOWN
+from claudebench.hooks.shell.limits import LOOP_VALUES_MAX
+from claudebench.hooks.shell.parts import Word
+from claudebench.hooks.shell.residue import begins_comment
+from claudebench.hooks.shell.words import words_of
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+    from claudebench.hooks.shell.walk import Walk
+
+
+def comment(walk: Walk, node: Node) -> None:
+    """A comment: nothing runs. It must begin where bash begins one."""
+    if not begins_comment(walk.source, node.start_byte):
+        walk.found.doubt("it holds a # that may not begin a comment")
+
+
+def negated(walk: Walk, node: Node) -> None:
+    """`! a`."""
+    for child in node.named_children:
+        walk.statement(child)
+
+
+def subshell(walk: Walk, node: Node) -> None:
+    """`( ... )`."""
+    with walk.apart():
+        walk.sequence(node)
+
+
+def conditional(walk: Walk, node: Node) -> None:
+    """`if`, `case`: each part may or may not run."""
+    with walk.perhaps():
+        for child in node.named_children:
+            walk.part(child)
+            walk.settle()
+
+
+def case_item(walk: Walk, node: Node) -> None:
+    """Patterns, `)`, then statements."""
+    body = False
+    for child in node.children:
+        if child.type == ")":
+            body = True
+        elif child.is_named and body:
+            walk.statement(child)
+            walk.settle()
+        elif child.is_named:
+            walk.within(child)
+
+
+def loop(walk: Walk, node: Node) -> None:
+    """`while`, `until`, `for ((;;))`: what the body assigns is unsure from its first line on."""
+    walk.scope.forget(walk.text(node))
+    conditional(walk, node)
+
+
+def for_each(walk: Walk, node: Node) -> None:
+    """`for name in words`: the body is walked once per word while they are few."""
+    walk.scope.forget(walk.text(node))
+    children = node.named_children
+    name = next((walk.text(child) for child in children if child.type == "variable_name"), "")
+    values = [
+        word for child in children if child.type not in ("variable_name", "do_group") for word in words_of(walk, child)
+    ]
+    unknown = not values or len(values) > LOOP_VALUES_MAX
+    with walk.perhaps():
+        for value in [Word(UNKNOWN, sure=False)] if unknown else values:
+            walk.scope.variables[name] = (value.text.replace(UNKNOWN, SOME), value.sure)
+            for child in children:
+                if child.type == "do_group":
+                    walk.statement(child)
+    if len(values) > LOOP_VALUES_MAX:
+        walk.found.doubt("a loop has more values than are followed")
