@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import tempfile
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -48,7 +50,6 @@ from claudebench.tasks.store import TaskStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from claudebench.hooks.model import ToolCall
     from claudebench.settings import Settings
@@ -71,7 +72,9 @@ SCRIPTS = (
 )
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
 TICK_S = 0.5
+SYNC_BEHIND_MAX_S = 2.5
 STORE_WITHIN_S = 60.0
+EXTERNAL_WITHIN_S = 10.0
 
 
 class App:
@@ -87,7 +90,6 @@ class App:
         self.observer: Observer
         self.data_dir = DataDir(settings.data_dir)
         self._given_ms = given_ms
-        self._workspaces: Workspaces
         self._open = AsyncExitStack()
         self._store: EmbeddedStore | None = None
 
@@ -109,14 +111,14 @@ class App:
         try:
             address = await self._store_address()
             self.connection = Connection(address, SCRIPTS)
-            await self.connection.open(STORE_WITHIN_S)
+            if self._store:
+                reserve = self._store.reserve
+                self.connection.refuses_growth = lambda: reserve.is_low
+                self.connection.on_full_disk = reserve.give_up
+            await self.connection.open(EXTERNAL_WITHIN_S if self.settings.redis_url else STORE_WITHIN_S)
             self._open.push_async_callback(self.connection.close)
             await check_format(self.connection)
-            self._workspaces = Workspaces(self.connection)
-            self._workspaces.enter(self.settings.workspace)
             self._compose()
-            ticking = asyncio.create_task(self._tick(), name="sweep tick")
-            self._open.callback(ticking.cancel)
         except BaseException:
             await self.stop()
             raise
@@ -132,8 +134,8 @@ class App:
         if not self.settings.redis_url:
             self.data_dir.note(url=url)
 
-    def enter_workspace(self, name: str) -> str:
-        """Return `name`, or the default for '', and keep its instances under watch.
+    def workspace(self, name: str) -> str:
+        """Return `name`, or the default for ''.
 
         Raises:
             InvalidParams: the name is no workspace's.
@@ -142,7 +144,6 @@ class App:
             return self.settings.workspace
         if not is_workspace(name):
             raise InvalidParams(f"a workspace is named [a-z0-9-]{{1,40}}, not {name[:60]!r}")
-        self._workspaces.enter(name)
         return name
 
     async def health(self) -> Health:
@@ -165,30 +166,37 @@ class App:
 
     def _compose(self) -> None:
         facts = EventLog(self.connection, CATALOGUE)
-        self.observer = observer = Observer(self.connection, self.durability, __version__, self._sync_behind_s)
+        self.observer = observer = Observer(self.connection, self.durability, __version__, self._disk_keeps_up)
         guard = Guard(builtin(), on_error=_guard_failed)
         chain = Chain([Link(name="guard", decide=guard.decide, priority=0, again=True)], on_error=_link_failed)
-        stores = {
+        stores: dict[type, Any] = {
             TaskStore: TaskStore(self.connection),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
+            Workspaces: Workspaces(self.connection),
             Chain: chain,
             Observer: observer,
         }
         observer.registry = HandlerRegistry(COMMANDS, stores)
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
+        ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")
+        self._open.callback(ticking.cancel)
 
-    def _sync_behind_s(self) -> float:
-        return self._store.sync_behind_s if self._store else 0.0
+    def _disk_keeps_up(self) -> bool:
+        store = self._store
+        return store is None or (store.sync_behind_s < SYNC_BEHIND_MAX_S and not store.reserve.is_low)
 
-    async def _tick(self) -> None:
-        instances = InstanceStore(self.connection)
+    async def _tick(self, workspaces: Workspaces, instances: InstanceStore) -> None:
+        """Sweep every workspace with instances, twice a second."""
+
+        async def sweep(workspace: str) -> None:
+            if not await instances.sweep(Origin(workspace, given_ms=self._given_ms())):
+                workspaces.rest(workspace)
+
         while True:
             with suppress(ClaudeBenchError):
-                await self._workspaces.learn()
-            for workspace in list(self._workspaces.names):
-                with suppress(ClaudeBenchError):
-                    await instances.sweep(Origin(workspace, given_ms=self._given_ms()))
+                await workspaces.learn()
+                await asyncio.gather(*map(sweep, workspaces.awake()))
             await asyncio.sleep(TICK_S)
 
 
@@ -202,12 +210,12 @@ def _link_failed(link: Link, error: Exception) -> None:
 
 def _operator_token(path: Path) -> str:
     """Return the operator's token, made whole on the first start and readable by its owner only."""
-    fresh = path.with_name(f"token.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    fd, fresh = tempfile.mkstemp(prefix="token.", dir=path.parent)
+    with os.fdopen(fd, "w") as file:
         file.write(secrets.token_urlsafe(32))
     with suppress(FileExistsError):
         os.link(fresh, path)
-    fresh.unlink()
+    Path(fresh).unlink()
     token = path.read_text().strip()
     if not token:
         raise SettingsError(f"{path} is empty; remove it, and a new operator's token is made")

@@ -23,6 +23,7 @@ class Doors:
     def __init__(self, app: App) -> None:
         """Take the composed app; until it is ready every door but liveness answers 503."""
         self._app = app
+        self._bodies = http.Bodies()
         self._gate: Gate = http.Gate(app.settings, lambda: app.operator_token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,14 +47,14 @@ class Doors:
 
         def enter() -> Entry:
             role = self._gate.role(headers)
-            return Entry(self._ready().dispatcher, self._app.enter_workspace(workspace), role)
+            return Entry(self._ready().dispatcher, self._app.workspace(workspace), role)
 
         if path == "/rpc":
             self._ready()
-            return await jsonrpc.answer(await http.read_body(headers, receive), enter)
+            return await jsonrpc.answer(await self._bodies.read(headers, receive), enter)
         if path.startswith("/hooks/"):
             adapter = hooks.find_adapter(path.removeprefix("/hooks/"))
-            return await hooks.answer(adapter, http.read_body(headers, receive), enter)
+            return await hooks.answer(adapter, self._bodies.read(headers, receive), enter)
         raise NotFound(f"nothing answers POST {path[:100]}")
 
     def _ready(self) -> App:

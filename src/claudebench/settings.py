@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
+        if value == Path():
+            raise ValueError("name a folder")
         return value.expanduser().absolute()
 
     @classmethod
@@ -91,7 +93,7 @@ def _file_settings() -> dict[str, Any]:
         return {}
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     _check_names(found, str(path))
     return found

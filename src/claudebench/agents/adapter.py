@@ -14,7 +14,6 @@ class HookCall:
 
     command: str
     params: Json
-    session_id: str = ""
 
 
 class Adapter(Protocol):

@@ -42,7 +42,7 @@ def _prompt(event: Json) -> HookCall:
 
 
 def _hook(command: str, event: Json, **params: Any) -> HookCall:
-    return HookCall(command, {**params, **_common(event)}, str(event.get("session_id") or ""))
+    return HookCall(command, {**params, **_common(event)})
 
 
 _READERS: dict[str, Callable[[Json], HookCall]] = {

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from claudebench.errors import Unavailable, from_wire
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from claudebench.errors import SettingsError, Unavailable, from_wire
 
 TIMEOUT_S = 30.0
 
@@ -21,9 +18,13 @@ class Client:
     def __init__(self, url: str, *, instance: str = "", token: str = "", timeout_s: float = TIMEOUT_S) -> None:
         """Take the address; nothing is sent yet."""
         parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise SettingsError(f"--url {url[:100]!r} cannot be used: {error}") from None
         self.url = url.rstrip("/")
         self._path = f"{parts.path.rstrip('/')}/rpc"
-        self._connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
+        self._connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", port, timeout=timeout_s)
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._metadata = {"instanceId": instance} if instance else {}
 
@@ -52,9 +53,3 @@ class Client:
     def close(self) -> None:
         """Let the socket go."""
         self._connection.close()
-
-
-def read_token(data_dir: Path) -> str:
-    """Return the operator's token of a data directory, '' where there is none."""
-    path = data_dir / "token"
-    return path.read_text().strip() if path.is_file() else ""

@@ -118,6 +118,9 @@ def run() -> None:
     except ClaudeBenchError as error:
         print(f"claudebench: {error.message}", file=sys.stderr)
         sys.exit(_exit_code(error))
+    except OSError as error:
+        print(f"claudebench: {error.strerror}: {error.filename or ''}", file=sys.stderr)
+        sys.exit(FAILED)
 
 
 def _exit_code(error: ClaudeBenchError) -> int:

@@ -20,6 +20,7 @@ from claudebench import __version__
 from claudebench.app import App
 from claudebench.asgi import Doors
 from claudebench.errors import SettingsError
+from claudebench.store.datadir import DataDir
 from claudebench.transports.protocol import Http
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ KEEP_ALIVE_S = 75
 
 
 def run(settings: Settings, *, json: bool) -> None:
-    """Serve until SIGINT or SIGTERM, drain, return.
+    """Serve until SIGINT, SIGTERM or SIGHUP, drain, return.
 
     Raises:
         ClaudeBenchError: the address is taken, or the store cannot be had.
@@ -56,7 +57,7 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> None:
     app = App(settings)
     server = _Server(_config(Doors(app)))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, _stop, server)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     starting = asyncio.create_task(app.start())
@@ -113,6 +114,9 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
+        if (settings.data_dir / "lock").exists():
+            with DataDir(settings.data_dir):
+                """Held by nobody, or this has raised StoreHeld, which says more than a port in use does."""
         raise SettingsError(
             f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another with --port"
         ) from None

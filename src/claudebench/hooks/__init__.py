@@ -5,7 +5,7 @@ before, each has its own timeout and fail mode. The guard (`guard.py`) is the fi
 
     call -> guard -> hook -> hook ... -> decision
              |
-             shell.py   the command line, as the simple commands that it would run, and why that is not certain
+             shell/     the command line, as the simple commands that it would run, and why that is not certain
              paths.py   where a word points: root, home, system, device, credentials ...
              rules.py   rules as data (rulesets/builtin.toml), each with a reason that the agent can act on
 

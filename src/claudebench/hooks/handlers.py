@@ -16,6 +16,7 @@ from claudebench.hooks import requests
 from claudebench.hooks.chain import Chain
 from claudebench.hooks.model import Decision, ToolCall
 from claudebench.patterns.label import Consistency, Pattern
+from claudebench.rpc.bounds import bound
 from claudebench.rpc.command import handler
 from claudebench.rpc.context import Context
 
@@ -26,6 +27,7 @@ A, C = Pattern.CENTRALIZED, Pattern.HYBRID
 ORDERED = Consistency.ORDERED
 DOORS = frozenset({"jsonrpc", "hooks"})
 RECORD_WITHIN_S = 0.02
+TODOS_MAX = 262_144
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,6 +60,7 @@ async def user_prompt(request: requests.UserPrompt, context: Context, log: Event
 @handler("hook.todo_write", pattern=C, consistency=ORDERED, doors=DOORS)
 async def todo_write(request: requests.TodoWrite, context: Context, log: EventLog) -> requests.Processed:
     """Note an agent's todo list."""
+    bound("todos", _encode(request.todos), TODOS_MAX)
     await _append(log, context, request, "hook.todos_written", {"todos": request.todos})
     return requests.Processed()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
@@ -46,16 +46,5 @@ class Decision(msgspec.Struct, frozen=True):
         """Whether the tool may run now, perhaps with modified parameters."""
         return self.decision in ("allow", "rewrite")
 
-    def stricter_than(self, other: Decision) -> bool:
-        """Whether this decision beats the other one."""
-        return STRICTNESS[self.decision] > STRICTNESS[other.decision]
-
 
 ALLOW = Decision("allow")
-
-
-class Decider(Protocol):
-    """A link that needs no event loop: judges a call at once, or has no opinion."""
-
-    def decide(self, call: ToolCall) -> Decision | None:
-        """Judge one call."""

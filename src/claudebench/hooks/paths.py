@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import stat
+from contextlib import suppress
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -95,13 +97,15 @@ class Places:
     """Where one call stands: its working directory and its home. Resolves and sorts the paths that it names.
 
     With a working directory the call comes from this host, so symbolic links are followed; `followed` tells that the
-    answer depends on the disk and must not be kept.
+    answer depends on the disk and must not be kept. The links in the working directory's own path are followed once.
     """
 
     def __init__(self, cwd: str | None = None, home: str | None = None) -> None:
         self.cwd = cwd if cwd and cwd.startswith("/") else None
         self.home = home if home and home.startswith("/") else None
         self.followed = False
+        self._below = _normal(self.cwd or "/").rstrip("/") + "/"
+        self._real_below: str | None = None
         self._known: dict[tuple[str, str], frozenset[PathClass]] = {}
 
     def classes(self, word: str, directory: str = "") -> frozenset[PathClass]:
@@ -137,7 +141,15 @@ class Places:
             return path
         fixed, tail = _split_glob(path)
         self.followed = True
-        return _normal(os.path.realpath(fixed) + tail)
+        return _normal(self._resolved(fixed) + tail)
+
+    def _resolved(self, path: str) -> str:
+        """Return the path without symbolic links; one without links below the working directory only needs that."""
+        if not path.startswith(self._below) or _has_link(path, len(self._below)):
+            return os.path.realpath(path)
+        if self._real_below is None:
+            self._real_below = os.path.realpath(self._below).rstrip("/") + "/"
+        return self._real_below + path[len(self._below) :]
 
 
 def relative_to(directory: str, word: str) -> str:
@@ -145,6 +157,17 @@ def relative_to(directory: str, word: str) -> str:
     if word.startswith(("/", "~", UNKNOWN, SOME)) or not directory:
         return word
     return f"{directory}/{word}"
+
+
+def _has_link(path: str, start: int) -> bool:
+    """Whether the path, or a directory on its way from `start` on, is a symbolic link; what is not there is none."""
+    end = start
+    while end != -1:
+        end = path.find("/", end + 1)
+        with suppress(OSError):
+            if stat.S_ISLNK(os.lstat(path if end == -1 else path[:end]).st_mode):
+                return True
+    return False
 
 
 def _split_glob(path: str) -> tuple[str, str]:

@@ -7,13 +7,17 @@ from claudebench.instances.store import InstanceStore
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.rpc.command import handler
 from claudebench.rpc.context import Context
+from claudebench.store.workspaces import Workspaces
 
 A, LINEARIZABLE = Pattern.CENTRALIZED, Consistency.LINEARIZABLE
 
 
 @handler("system.register", pattern=A, consistency=LINEARIZABLE)
-async def register(request: model.Register, context: Context, instances: InstanceStore) -> model.Registered:
+async def register(
+    request: model.Register, context: Context, instances: InstanceStore, workspaces: Workspaces
+) -> model.Registered:
     """Note that an instance is there; with another `bootId` its former incarnation ends and its tasks are free."""
+    workspaces.enter(context.workspace)
     doc = model.Doc(
         roles=sorted(set(request.roles)),
         capacity=request.capacity,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from claudebench.instances import model
+from claudebench.rpc.bounds import bound
 from claudebench.rpc.context import Change
 from claudebench.store.script import Script
 
@@ -33,9 +34,9 @@ class InstanceStore:
 
     async def register(self, origin: Origin, doc: model.Doc, boot_id: str) -> Change[model.Registered]:
         """Note that the actor of `origin` is there."""
-        roles = f",{','.join(doc.roles)},"
+        roles, text = f",{','.join(doc.roles)},", bound("metadata", _encode(doc), model.DOC_MAX)
         position, incarnation, *returned = await self.connection.run(
-            REGISTER, origin.workspace, *origin.head, _encode(doc), roles, doc.capacity, doc.dead_after_ms, boot_id
+            REGISTER, origin.workspace, *origin.head, text, roles, doc.capacity, doc.dead_after_ms, boot_id
         )
         return Change(position.decode(), model.Registered(incarnation, _ids(returned)))
 
@@ -53,9 +54,9 @@ class InstanceStore:
         holdings = [model.Holding(f"t-{n}", epoch) for n, epoch in pairs]
         return model.Beat(alive=True, held=holdings, incarnation=incarnation)
 
-    async def sweep(self, origin: Origin) -> None:
-        """Return what the dead held; the tick."""
-        await self.connection.run(SWEEP, origin.workspace, *origin.head)
+    async def sweep(self, origin: Origin) -> int:
+        """Take back what the dead held (the tick); return how many instances and leases are left to watch."""
+        return int(await self.connection.run(SWEEP, origin.workspace, *origin.head))
 
     async def list(self, workspace: str, given_ms: str, limit: int) -> list[model.Instance]:
         """Return at most `limit` instances heard of, then at most `limit` that went OFFLINE in the last day."""

@@ -36,6 +36,10 @@ class Dispatcher:
         """Return the injected time in ms, '' in production."""
         return self._given_ms()
 
+    def is_query(self, name: str) -> bool:
+        """Tell whether a command is known and changes nothing."""
+        return self.registry.is_query(name)
+
     async def dispatch(self, name: str, params: bytes | msgspec.Raw, caller: Caller) -> Answer:
         """Run the command `name` with `params`, the JSON of its request.
 

@@ -55,6 +55,10 @@ class HandlerRegistry:
             raise UnknownCommand(f"unknown command {name[:100]!r}", nearest=nearest(name[:100], self._bound))
         return bound
 
+    def is_query(self, name: str) -> bool:
+        """Tell whether a command is known and changes nothing."""
+        return name in self._bound and not self._bound[name].command.changes
+
     def all(self) -> list[Bound]:
         """Return every command, by name."""
         return [self._bound[name] for name in sorted(self._bound)]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -88,14 +89,18 @@ class Address:
         if parts.scheme not in ("redis", "rediss"):
             raise SettingsError(f"--redis-url must begin with redis://, rediss:// or unix://, not {parts.scheme!r}")
         database = parts.path.strip("/") or "0"
-        if not database.isdigit():
-            raise SettingsError(f"--redis-url names the database {database!r}, which is not a number")
+        try:
+            port, number = parts.port or 6379, int(database)
+        except ValueError:
+            raise SettingsError(
+                "--redis-url must look like redis://user:password@host:6379/0, its password percent-encoded"
+            ) from None
         return cls(
             host=parts.hostname or "127.0.0.1",
-            port=parts.port or 6379,
+            port=port,
             username=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
-            database=int(database),
+            database=number,
             tls=parts.scheme == "rediss",
         )
 
@@ -146,6 +151,8 @@ class Connection:
         self._maintainer: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._cause: BaseException | None = None
+        self.refuses_growth: Callable[[], bool] = lambda: False
+        self.on_full_disk: Callable[[], None] = lambda: None
 
     @property
     def is_up(self) -> bool:
@@ -187,6 +194,8 @@ class Connection:
             TimedOut: no reply within the time-out (`unknown`).
         """
         script.check_arity(len(arguments))
+        if script.grows and self.refuses_growth():
+            raise LimitReached("the disk is nearly full; what would add to it is refused", reason="disk")
         tail = (1, prefix(workspace), *arguments)
         return self._send(("EVALSHA", script.sha, *tail), script, tail)
 
@@ -218,7 +227,7 @@ class Connection:
 
     async def _connect(self) -> _Wire:
         loop, address = asyncio.get_running_loop(), self.address
-        wire = _Wire(loop, self._timeout_ns, self._silence_max_ns)
+        wire = _Wire(loop, self._timeout_ns, self._silence_max_ns, self.on_full_disk)
         try:
             async with asyncio.timeout(self._timeout_ns / 1e9):
                 if address.socket:
@@ -257,8 +266,15 @@ class Connection:
 class _Wire(asyncio.Protocol):
     """One socket's life: the queue of calls, the buffer not yet written, the watch over the oldest call."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_ns: int, silence_max_ns: int) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeout_ns: int,
+        silence_max_ns: int,
+        on_full_disk: Callable[[], None],
+    ) -> None:
         self.loop = loop
+        self._on_full_disk = on_full_disk
         self.lost: asyncio.Future[None] = loop.create_future()
         self.calls: deque[Call] = deque()
         self.silent = False
@@ -331,6 +347,8 @@ class _Wire(asyncio.Protocol):
             return
         if call.script:
             call.script.latency.record((now - call.started_ns) // 1000)
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("MISCONF"):
+            self._on_full_disk()
         if call.future.done():
             return
         error = _refusal(reply)
@@ -394,9 +412,13 @@ def _engine_refusal(text: str) -> ClaudeBenchError:
     word = text.split(" ", 1)[0]
     if word == "OOM":
         return LimitReached("the store's memory is full", reason="memory")
+    if word == "MISCONF":
+        return LimitReached("the store cannot write to its disk", reason="disk")
     if word in _REFUSALS:
         return Unavailable(f"the store refuses for now: {text}", retryAfterMs=RETRY_AFTER_MS, reason=word.lower())
-    return Internal(f"the store answered: {text}", outcome="unknown")
+    reference = secrets.token_hex(4)
+    log.error("the store answered %s (reference %s)", text, reference)
+    return Internal(reference=reference, outcome="unknown")
 
 
 def _version(info: bytes) -> tuple[int, ...]:

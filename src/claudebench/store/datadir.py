@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import tempfile
 from contextlib import suppress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from claudebench.store.engine import Engine
 
+logger = logging.getLogger("claudebench.store")
 SOCKET_BYTES_MAX = 99
 NOTE_BYTES_MAX = 4096
 
@@ -131,6 +133,8 @@ class DataDir:
             os.close(self.take_store_lock())
         except StoreRefused:
             return True
+        except FileNotFoundError:
+            logger.error("the data directory %s is gone", self.path)  # noqa: TRY400 - whoever removed it knows
         return False
 
     def fresh_socket(self) -> Path:

@@ -102,6 +102,7 @@ class Script:
         self.succeeds = source.header.get("Assessment")
         self.argv = source.words("ARGV")
         self.variadic = self.argv[-1:] == ["..."]
+        self.grows = self.argv[:3] == ["given_ms", "actor", "meta"] and "allow-oom" not in source.words("flags")
         self.text = _assemble(source)
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         self.latency = Histogram()

@@ -21,6 +21,7 @@ import hiredis
 from claudebench.errors import StoreRefused, Unavailable
 from claudebench.store.datadir import birth
 from claudebench.store.engine import SYNC, ask, config_text, find_engine, identify, memory_bytes
+from claudebench.store.reserve import Reserve
 from claudebench.store.sync import Syncer
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class EmbeddedStore:
         self._child: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._syncer: Syncer | None = None
+        self.reserve = Reserve(data_dir.path)
 
     @property
     def sync_behind_s(self) -> float:
@@ -95,8 +97,9 @@ class EmbeddedStore:
             await self.stop()
             raise
         self._watch = asyncio.create_task(self._keep_alive(engine), name="embedded store")
+        self.reserve.check()
         if self.durability == "everysec":
-            self._syncer = Syncer(self.data_dir.path / "appendonlydir")
+            self._syncer = Syncer(self.data_dir.path / "appendonlydir", self.reserve.check)
             self._syncer.start()
 
     async def stop(self) -> None:
@@ -107,6 +110,7 @@ class EmbeddedStore:
         self._watch = None
         if not self.pid:
             return
+        written = await self._all_written()
         await self._end()
         if self._syncer:
             await asyncio.to_thread(self._syncer.stop)
@@ -114,6 +118,26 @@ class EmbeddedStore:
         self.data_dir.forget_store()
         logger.info("store %d stopped", self.pid)
         self.pid, self._child = 0, None
+        if not written:
+            raise Unavailable("The store stopped with changes that its disk did not take; they are lost", reason="disk")
+
+    async def _all_written(self) -> bool:
+        """Wait until the store owes its file nothing; with a full disk it gets the reserve to write into."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(STOP_WITHIN):
+                while await self._owes():
+                    self.reserve.give_up()
+                    await asyncio.sleep(WATCH_ORPHAN_EVERY)
+            return True
+        return not await self._owes()
+
+    async def _owes(self) -> bool:
+        """Whether the last write of the store failed; a store that is gone owes nothing that waiting would bring."""
+        try:
+            (info,) = await ask(self.socket_path, ("INFO", "persistence"))
+        except OSError:
+            return False
+        return "aof_last_write_status:err" in str(info)
 
     async def _find_orphan(self) -> Identity | None:
         """Return the store of an earlier server, or None when the folder is free; refuse everything between."""
@@ -276,7 +300,8 @@ class EmbeddedStore:
                 self.restarts += 1
             except (StoreRefused, Unavailable, OSError) as error:
                 logger.warning("the store does not come back yet: %s", error)
-                await self._end()
+                with suppress(OSError):
+                    await self._end()
 
 
 @contextmanager

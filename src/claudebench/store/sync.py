@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EVERY_S = 1.0
@@ -24,9 +25,11 @@ logger = logging.getLogger("claudebench.store")
 class Syncer:
     """Syncs the append-only files of a folder, each second in which they grew."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the folder of the append-only files; `start` begins."""
+    def __init__(self, folder: Path, each_second: Callable[[], None] = lambda: None) -> None:
+        """Take the folder of the append-only files, and what else is to be done each second; `start` begins."""
         self._folder = folder
+        self._each_second = each_second
+        self._failed = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="append-only file sync", daemon=True)
         self._synced: dict[str, tuple[int, int]] = {}
@@ -48,18 +51,25 @@ class Syncer:
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
+            self._each_second()
             self._sync()
         self._sync()
 
     def _sync(self) -> None:
+        """Sync what grew. After a failure nothing is vouched for again: the kernel may have dropped what it owed."""
         began = monotonic()
         try:
-            for path in self._folder.glob("*.incr.aof"):
+            paths = list(self._folder.glob("*.incr.aof"))
+            for path in paths:
                 self._sync_grown(path)
-        except OSError as error:
-            logger.error("what was written is not on disk: %s", error)  # noqa: TRY400 - the disk's trouble, said once
+        except FileNotFoundError:
             return
-        self._covered = began
+        except OSError as error:
+            self._failed = True
+            logger.error("what was written is not on disk: %s", error)  # noqa: TRY400 - the disk's trouble, not ours
+            return
+        if paths and not self._failed:
+            self._covered = began
 
     def _sync_grown(self, path: Path) -> None:
         fd = os.open(path, os.O_RDONLY)

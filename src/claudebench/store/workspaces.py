@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from claudebench.errors import ClaudeBenchError
@@ -18,32 +19,48 @@ if TYPE_CHECKING:
 
 ENTER = Script(__package__, "workspaces")
 SCRIPTS = (ENTER,)
+LEARN_EVERY_S = 30.0
 
 
 @dataclass(slots=True)
 class Workspaces:
-    """The workspaces of a store, as far as this server has heard of them."""
+    """The workspaces of a store in which an instance ever registered, as far as this server has heard of them.
+
+    Those without instances rest: they are looked at again every 30 s, or when somebody registers there through us.
+    """
 
     connection: Connection
-    names: set[str] = field(default_factory=set)
-    unsaid: set[str] = field(default_factory=set)
+    _awake: set[str] = field(default_factory=set)
+    _unsaid: set[str] = field(default_factory=set)
+    _learn_at: float = 0.0
 
     def enter(self, name: str) -> None:
         """Note a workspace; the note is on its way to the store before anything that the caller sends after it."""
-        if name in self.names:
+        if name in self._awake:
             return
-        self.names.add(name)
-        self.unsaid.add(name)
+        self._awake.add(name)
+        self._unsaid.add(name)
         with suppress(ClaudeBenchError):
             self.connection.run(ENTER, NO_WORKSPACE, name).add_done_callback(partial(self._said, name))
 
+    def awake(self) -> list[str]:
+        """Return the workspaces that want to be swept."""
+        return list(self._awake)
+
+    def rest(self, name: str) -> None:
+        """Leave a workspace alone for a while: it has neither instances nor leases."""
+        self._awake.discard(name)
+
     async def learn(self) -> None:
-        """Put into the store what did not get there, and learn what other servers put there."""
-        for name in [*self.unsaid, ""]:
-            known = await self.connection.run(ENTER, NO_WORKSPACE, name)
-            self.names.update(each.decode() for each in known)
-            self.unsaid.discard(name)
+        """Every 30 s: put into the store what did not get there, and learn what is there."""
+        if monotonic() < self._learn_at:
+            return
+        for name in list(self._unsaid):
+            await self.connection.run(ENTER, NO_WORKSPACE, name)
+            self._unsaid.discard(name)
+        self._awake.update(each.decode() for each in await self.connection.run(ENTER, NO_WORKSPACE, ""))
+        self._learn_at = monotonic() + LEARN_EVERY_S
 
     def _said(self, name: str, noted: asyncio.Future[Any]) -> None:
         if not noted.cancelled() and noted.exception() is None:
-            self.unsaid.discard(name)
+            self._unsaid.discard(name)

@@ -14,7 +14,6 @@ from claudebench.system.observer import Observer, resident_mb
 
 A = Pattern.CENTRALIZED
 STATE_SHOWN = 10
-SYNC_BEHIND_MAX_S = 2.0
 
 
 @handler("system.health", pattern=A, consistency=Consistency.DERIVED, changes=False)
@@ -24,9 +23,9 @@ async def health(request: model.Ask, observer: Observer) -> model.Health:  # noq
         alive = await observer.connection.command("PING") == b"PONG"
     except ClaudeBenchError:
         alive = False
-    late = observer.sync_behind_s() > SYNC_BEHIND_MAX_S
-    status: model.HealthStatus = "unhealthy" if not alive else "degraded" if late else "healthy"
-    return model.Health(status, {"redis": alive, "disk": not late}, observer.durability, observer.version)
+    disk = observer.disk_keeps_up()
+    status: model.HealthStatus = "unhealthy" if not alive else "healthy" if disk else "degraded"
+    return model.Health(status, {"redis": alive, "disk": disk}, observer.durability, observer.version)
 
 
 @handler("system.get_state", pattern=A, consistency=Consistency.LINEARIZABLE, changes=False)

@@ -29,8 +29,9 @@ class Observer:
     connection: Connection
     durability: str
     version: str
-    sync_behind_s: Callable[[], float]
-    registry: HandlerRegistry | None = field(default=None)
+    disk_keeps_up: Callable[[], bool]
+    registry: HandlerRegistry | None = None
+    _declared: list[model.CommandInfo] = field(default_factory=list)
 
     def instruments(self) -> list[Instrument]:
         """Return the instrument of every command."""
@@ -45,8 +46,10 @@ class Observer:
         return [_script(each) for each in sorted(self.connection.scripts, key=lambda script: script.title)]
 
     def declared(self) -> list[model.CommandInfo]:
-        """Return every command as it was declared."""
-        return [_info(bound.command) for bound in self.registry.all()] if self.registry else []
+        """Return every command as it was declared, looked at once."""
+        if not self._declared and self.registry:
+            self._declared = [_info(bound.command) for bound in self.registry.all()]
+        return self._declared
 
     def mean_ms(self) -> float | None:
         """Return the mean latency of all commands in milliseconds; None before the first."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from claudebench.patterns.label import Consistency, Pattern
+from claudebench.rpc.bounds import bound
 from claudebench.rpc.command import handler
 from claudebench.rpc.context import Context
 from claudebench.tasks import model
-from claudebench.tasks.store import TaskStore, bound
+from claudebench.tasks.store import TaskStore
 
 A, B, LINEARIZABLE = Pattern.CENTRALIZED, Pattern.DISTRIBUTED, Consistency.LINEARIZABLE
 _encode = msgspec.json.Encoder().encode

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from claudebench.errors import InvalidParams
+from claudebench.rpc.bounds import bound
 from claudebench.rpc.context import Change
 from claudebench.store.script import Script
 from claudebench.tasks import model
@@ -125,11 +125,3 @@ def _finished(n: int, reply: list[Any]) -> Change[model.Finished]:
     if at_ms:
         finished.completed_at = iso(at_ms)
     return Change(position.decode(), finished)
-
-
-def bound(field: str, text: bytes, bytes_max: int) -> bytes:
-    """Return `text`, or raise InvalidParams when it is longer than `bytes_max` bytes."""
-    if len(text) > bytes_max:
-        message = f"{field} is {len(text)} bytes of JSON; at most {bytes_max} are kept"
-        raise InvalidParams(message, errors=[{"path": field, "message": message}])
-    return text

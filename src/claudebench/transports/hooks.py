@@ -44,7 +44,9 @@ async def answer(adapter: Adapter, body: Awaitable[bytes], enter: Enter) -> Resp
     """Answer one hook event; whatever goes wrong, an event that waits for a decision is refused natively."""
     event: Any = None
     try:
-        event = _read(await body)
+        text = await body
+        event = _read(text)
+        envelope.check_text(text)
         return Response(200, encode(await _decide(adapter, event, enter())))
     except ClaudeBenchError as error:
         headers = (JSON, CLOSE) if isinstance(error, Refused) else (JSON,)
@@ -76,7 +78,6 @@ async def _decide(adapter: Adapter, event: Json, entry: Entry) -> Json:
     if call is None:
         return {}
     params = encode({name: value for name, value in call.params.items() if value is not None})
-    envelope.check_text(params)
     caller = Caller(entry.workspace, entry.role, door="hooks")
     result, _ = await entry.dispatcher.dispatch(call.command, params, caller)
     return adapter.answer(event, msgspec.to_builtins(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from ipaddress import ip_address
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from claudebench.settings import Settings
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_MAX = 1_048_576
+BODIES_MAX = 32 * BODY_MAX
+BODY_WITHIN_S = 30.0
 
 
 class Refused(ClaudeBenchError):
@@ -50,7 +54,10 @@ class Gate:
         Raises:
             Refused: 403 for a foreign Host or Origin.
         """
-        found = dict(headers)
+        given = list(headers)
+        found = dict(given)
+        if len(found) != len(given) and _twice(given, (b"host", b"origin", b"content-length", b"authorization")):
+            raise Refused(400, "a header that decides stands there twice")
         host = found.get(b"host", b"").decode("latin-1").lower()
         if not self._is_ours(_name(host)):
             raise Refused(403, f"the Host {host[:100]!r} is not this server's")
@@ -83,6 +90,10 @@ class Gate:
         raise Unauthorized("the token is not this server's")
 
 
+def _twice(headers: list[Header], names: tuple[bytes, ...]) -> bool:
+    return any(sum(name == each for each, _ in headers) > 1 for name in names)
+
+
 def _same(given: str, wanted: str) -> bool:
     return secrets.compare_digest(given.encode(), wanted.encode())
 
@@ -108,27 +119,57 @@ def want_json(headers: dict[bytes, bytes]) -> None:
         raise Refused(415, "send the body as application/json")
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    """Return the body.
+class Bodies:
+    """The bodies under way, bounded one by one and together, in bytes and in time."""
 
-    Raises:
-        Refused: 413 above 1 MiB, found before or while it is read.
-    """
-    declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared) > BODY_MAX:
-        raise Refused(413, f"a body has at most {BODY_MAX} bytes")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._bytes = 0
+
+    async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """Return the body of a request.
+
+        Raises:
+            Refused: 413 above 1 MiB, found before or while it is read; 400 when it ends early; 408 when it takes more
+                than 30 s; 503 when the bodies under way hold 32 MiB.
+        """
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > BODY_MAX:
+            raise Refused(413, f"a body has at most {BODY_MAX} bytes")
+        message = _arrived(await receive())
+        if not message.get("more_body"):
+            return bytes(message.get("body", b""))
+        return await self._read_on(message, receive)
+
+    async def _read_on(self, message: Message, receive: Receive) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                while True:
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    self._count(len(chunks[-1]), size)
+                    if not message.get("more_body"):
+                        return b"".join(chunks)
+                    message = _arrived(await receive())
+        except TimeoutError:
+            raise Refused(408, f"the body did not arrive within {BODY_WITHIN_S:g} s") from None
+        finally:
+            self._bytes -= size
+
+    def _count(self, more: int, size: int) -> None:
+        self._bytes += more
         if size > BODY_MAX:
             raise Refused(413, f"a body has at most {BODY_MAX} bytes")
-    return b"".join(chunks)
+        if self._bytes > BODIES_MAX:
+            raise Refused(503, "too many bodies are under way; try again")
+
+
+def _arrived(message: Message) -> Message:
+    if message["type"] == "http.disconnect":
+        raise Refused(400, "the body ended early")
+    return message
 
 
 async def answer(response: Response, scope: Scope, send: Send) -> None:

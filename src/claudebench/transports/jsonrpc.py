@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from claudebench.errors import ClaudeBenchError
+from claudebench.errors import ClaudeBenchError, LimitReached
 from claudebench.rpc import envelope
 from claudebench.rpc.context import Caller
 from claudebench.transports.response import JSON, Response, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from claudebench.transports.entry import Enter, Entry
 
 POSITION = b"claudebench-position"
 NO_CONTENT = Response(204, b"", ())
 Message = envelope.Reply | envelope.Failure
+Item = tuple[msgspec.Raw, envelope.Request | ClaudeBenchError]
+QUERIES_AT_ONCE = 16
+ANSWER_MAX = 4 * 1_048_576
 
 
 async def answer(body: bytes, enter: Enter) -> Response:
@@ -28,12 +33,10 @@ async def answer(body: bytes, enter: Enter) -> Response:
         entry = enter()
     except ClaudeBenchError as error:
         return Response(200, encode(envelope.failure(error, envelope.read_id(body))))
-    if requests is None:
-        message = await _one(entry, body)
-        return _single(message) if message else NO_CONTENT
-    messages = await asyncio.gather(*(_one(entry, each) for each in requests))
-    replies = [message for message in messages if message]
-    return Response(200, encode(replies)) if replies else NO_CONTENT
+    if requests is not None:
+        return await _batch(entry, requests)
+    message = await _one(entry, body, _read(body))
+    return _single(message) if message else NO_CONTENT
 
 
 def _single(message: Message) -> Response:
@@ -43,13 +46,48 @@ def _single(message: Message) -> Response:
     return Response(200, encode(message), (JSON, (POSITION, metadata.position.encode())))
 
 
-async def _one(entry: Entry, body: bytes | msgspec.Raw) -> Message | None:
+async def _batch(entry: Entry, bodies: list[msgspec.Raw]) -> Response:
+    """Run the requests in order, changes in one write to the store; once the answer is full, no more are begun."""
+    replies: list[bytes] = []
+    size = 0
+    for stretch in _stretches(entry, bodies):
+        calls = (_one(entry, body, request, full=size > ANSWER_MAX) for body, request in stretch)
+        encoded = [encode(message) for message in await asyncio.gather(*calls) if message]
+        replies += encoded
+        size += sum(map(len, encoded))
+    return Response(200, b"[" + b",".join(replies) + b"]") if replies else NO_CONTENT
+
+
+def _stretches(entry: Entry, bodies: list[msgspec.Raw]) -> Iterator[list[Item]]:
+    """Cut a batch after every 16 queries: only their answers can be large, and they are made all at once."""
+    stretch: list[Item] = []
+    queries = 0
+    for body in bodies:
+        request = _read(body)
+        stretch.append((body, request))
+        queries += isinstance(request, envelope.Request) and entry.dispatcher.is_query(request.method)
+        if queries == QUERIES_AT_ONCE:
+            yield stretch
+            stretch, queries = [], 0
+    yield stretch
+
+
+def _read(body: bytes | msgspec.Raw) -> envelope.Request | ClaudeBenchError:
     try:
-        request = envelope.read_request(body)
+        return envelope.read_request(body)
     except ClaudeBenchError as error:
-        return envelope.failure(error, envelope.read_id(body))
+        return error
+
+
+async def _one(
+    entry: Entry, body: bytes | msgspec.Raw, request: envelope.Request | ClaudeBenchError, *, full: bool = False
+) -> Message | None:
+    if isinstance(request, ClaudeBenchError):
+        return envelope.failure(request, envelope.read_id(body))
     reply_to = None if request.id is msgspec.UNSET else request.id
     try:
+        if full:
+            raise LimitReached("the answer to this batch is full; ask again for the rest", reason="answer")
         envelope.check_text(bytes(body))
         caller = Caller(entry.workspace, entry.role, request.metadata, "jsonrpc")
         result, position = await entry.dispatcher.dispatch(request.method, request.params, caller)

@@ -34,6 +34,11 @@ class Http(HttpToolsProtocol):
         if self._in_head and self._head_bytes > HEAD_MAX:
             self.transport.close()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, and nothing of what a chunked body sends after it (the parser calls this)."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Begin the body (the parser calls this)."""
         self._in_head = False

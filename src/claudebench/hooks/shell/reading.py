@@ -10,7 +10,6 @@ from claudebench.hooks.shell.limits import LINE_BYTES_MAX
 from claudebench.hooks.shell.model import Script
 from claudebench.hooks.shell.residue import has_control, is_split, joined
 from claudebench.hooks.shell.scope import Scope
-from claudebench.hooks.shell.syntax import tree
 from claudebench.hooks.shell.walk import Found, Walk
 
 
@@ -31,7 +30,7 @@ def _read(line: str, source: bytes) -> Found:
     if has_control(line):
         found.doubt("it holds control characters")
     try:
-        Walk(source, found, Scope(), GRAMMAR).statement(tree(source))
+        Walk(source, found, Scope(), GRAMMAR).script()
         walk_uncalled(found)
     except RecursionError:
         found.doubt("it is nested or repeated too often")

@@ -10,7 +10,6 @@ from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.limits import LINE_BYTES_MAX, NESTED_MAX
 from claudebench.hooks.shell.model import NOTHING, Span
 from claudebench.hooks.shell.parts import Parts, Stdin, Word
-from claudebench.hooks.shell.syntax import tree
 from claudebench.hooks.shell.walk import Walk
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def nest(walk: Walk, text: str, parts: Parts, *, same_shell: bool = False) -> No
     name = parts.name if parts.words else "assignment"
     outer = Parts(wrappers=(*parts.wrappers, name), prefixes=tuple((one, None) for one, _ in parts.prefixes))
     source = text.encode("utf-8", "surrogatepass")
-    Walk(source, walk.found, scope, walk.grammar, nested=walk.nested + 1, outer=outer).statement(tree(source))
+    Walk(source, walk.found, scope, walk.grammar, nested=walk.nested + 1, outer=outer).script()
 
 
 def shell(walk: Walk, parts: Parts) -> None:

@@ -17,6 +17,7 @@ from claudebench.hooks.shell.limits import COMMANDS_MAX, DEPTH_MAX, STEPS_MAX
 from claudebench.hooks.shell.model import NOTHING, Command, Span
 from claudebench.hooks.shell.parts import Parts
 from claudebench.hooks.shell.residue import has_escaped_blank, is_live
+from claudebench.hooks.shell.syntax import tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,6 +105,14 @@ class Walk:
         if self.ascii:
             return self.plain[node.start_byte : node.end_byte]
         return self.source[node.start_byte : node.end_byte].decode("utf-8", "surrogatepass")
+
+    def script(self) -> None:
+        """Walk the whole text."""
+        root = tree(self.source)
+        if root is None:
+            self.found.doubt("the shell grammar takes too long to read it")
+        else:
+            self.statement(root)
 
     def statement(self, node: Node) -> None:
         """Walk one statement by its kind; an unknown kind is a reason for doubt."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from claudebench.hooks.paths import UNKNOWN
 from claudebench.hooks.shell.commands import run
+from claudebench.hooks.shell.limits import WRAPPERS_MAX
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.shells import nest
 
@@ -89,6 +90,9 @@ def wrapper(walk: Walk, parts: Parts) -> None:
 def inside(walk: Walk, parts: Parts, words: Sequence[Word], name: str) -> None:
     """Follow the command that a wrapper runs: the words from the first that is its own."""
     if not words:
+        return
+    if len(parts.wrappers) >= WRAPPERS_MAX:
+        walk.found.doubt("it is nested or repeated too often")
         return
     span = (parts.words[0].start, words[0].start) if not walk.nested else None
     prefixes = (*parts.prefixes, (name, span))

@@ -2,5 +2,7 @@
 --
 -- flags  allow-oom
 -- uses  sweep
+-- KEYS  alive lease
 -- ARGV  given_ms actor meta
--- Returns nothing.
+-- Returns how many instances and leases are left to watch.
+return redis.call('ZCARD', k_alive) + redis.call('ZCARD', k_lease)
