@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from claudebench.testing import AsyncClient, Server
 
 pytestmark = [pytest.mark.soak, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
-PAYLOAD = "x" * 4000
 FILL_MB = 64
 
 
@@ -56,7 +55,7 @@ async def _create_until_refused(client: AsyncClient) -> list[str]:
     acknowledged: list[str] = []
     while True:
         try:
-            task = await client.call("task.create", text="a task", metadata={"payload": PAYLOAD})
+            task = await client.call("task.create", text="a task")
         except LimitReached:
             return acknowledged
         acknowledged.append(task["id"])
