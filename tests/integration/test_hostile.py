@@ -58,8 +58,7 @@ async def test_unfinished_bodies_are_bounded_together(server: Server, client: As
 async def test_an_answer_to_a_batch_is_bounded(server: Server, client: AsyncClient) -> None:
     """A small batch of large questions is answered up to a bound; the rest is refused before it is begun."""
     for _ in range(20):
-        params = {"text": "large", "metadata": {"payload": "x" * 60_000}}
-        await client.rpc({"jsonrpc": "2.0", "id": 1, "method": "task.create", "params": params})
+        await client.call("task.create", text="large", metadata={"payload": "x" * 60_000})
     question = {"jsonrpc": "2.0", "id": 1, "method": "task.list"}
     answers = await client.rpc([question] * 300)
     refused = [answer["error"] for answer in answers if "error" in answer]
@@ -73,7 +72,7 @@ async def test_an_answer_to_a_batch_is_bounded(server: Server, client: AsyncClie
 async def test_what_registers_is_bounded(client: AsyncClient) -> None:
     """A registration of more than 64 KiB is refused, so that a page of instances stays a page."""
     with pytest.raises(InvalidParams):
-        await client.call("system.register", id="w", roles=[], capabilities=["x" * 70_000])
+        await client.call("system.register", id="w", roles=[], metadata={"payload": "x" * 70_000})
 
 
 async def test_naming_workspaces_keeps_nobody_from_being_watched(client: AsyncClient) -> None:

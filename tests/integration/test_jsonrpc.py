@@ -187,7 +187,7 @@ async def test_free_members_of_metadata_are_ignored(client: AsyncClient) -> None
 async def test_trace_and_correlation_travel_with_the_task(client: AsyncClient) -> None:
     """What the caller says of the call stands on the task and on its event."""
     metadata = {"traceparent": TRACE, "correlationId": "c-1", "instanceId": "agent-1", "sessionId": "s-1"}
-    await client.call("task.create", metadata=metadata, text="a")
+    await client.call("task.create", metadata, text="a")
 
     task = await client.call("task.get", id="t-1")
     (event,) = (await client.call("system.get_state"))["recentEvents"]

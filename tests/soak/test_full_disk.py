@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.soak, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
 FILL_MB = 64
+PAYLOAD = "x" * 4000
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ async def _create_until_refused(client: AsyncClient) -> list[str]:
     acknowledged: list[str] = []
     while True:
         try:
-            task = await client.call("task.create", text="a task")
+            task = await client.call("task.create", text="a task", metadata={"payload": PAYLOAD})
         except LimitReached:
             return acknowledged
         acknowledged.append(task["id"])

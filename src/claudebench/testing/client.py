@@ -54,14 +54,16 @@ class AsyncClient:
             self._streams[1].transport.abort()
         self._streams = None
 
-    async def call(self, method: str, /, *, metadata: dict[str, Any] | None = None, **params: Any) -> Any:
+    async def call(self, method: str, about: dict[str, Any] | None = None, /, **params: Any) -> Any:
         """Run a command and return its result; `position` holds that of the change.
+
+        `about` is the metadata of the call itself, beside its `params`.
 
         Raises:
             ClaudeBenchError: the server's error, by its code.
             OSError: the server cannot be reached, or cut the socket.
         """
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, "metadata": metadata or {}}
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, "metadata": about or {}}
         reply = (await self.post(self.path, json.dumps(request).encode())).json
         if "result" in reply:
             self.position = reply.get("metadata", {}).get("position", "")
