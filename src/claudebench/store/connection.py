@@ -144,6 +144,7 @@ class Connection:
         self.address = address
         self.scripts = tuple(scripts)
         self.version: tuple[int, ...] = ()
+        self._served = False
         self._timeout_ns = int(timeout_s * 1e9)
         self._silence_max_ns = int(silence_max_s * 1e9)
         self._calls_max = calls_max
@@ -219,8 +220,10 @@ class Connection:
                 attempt = 0
                 await self._serve(wire)
             except (OSError, ClaudeBenchError, hiredis.HiredisError, TimeoutError) as error:
-                if isinstance(error, SettingsError):
+                if isinstance(error, SettingsError) and not self._served:
                     raise
+                if str(error) != str(self._cause):
+                    log.warning("no connection to the store at %s: %s", self.address, error)
                 self._cause = error
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
             attempt += 1
@@ -252,7 +255,7 @@ class Connection:
                 raise Internal(f"the store hashes {script.title} to {sha!r}")
 
     async def _serve(self, wire: _Wire) -> None:
-        self._wire = wire
+        self._wire, self._served = wire, True
         self._up.set()
         try:
             await wire.lost
