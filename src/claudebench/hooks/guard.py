@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from claudebench.hooks.masking import masked, masked_words
 from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, ToolCall, Verdict
 from claudebench.hooks.paths import Places
-from claudebench.hooks.shell import parse
+from claudebench.hooks.rules import Hit
+from claudebench.hooks.shell import Script, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from claudebench.hooks.rules import Hit, Rule, RuleSet
-    from claudebench.hooks.shell import Command, Script
+    from claudebench.hooks.rules import Rule, RuleSet
+    from claudebench.hooks.shell import Command
 
 SHELL_TOOLS = frozenset(
     [
@@ -78,6 +80,22 @@ _PATCHED = re.compile(
 )
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """One text that was judged on the way to a decision: a command line (as a script) or the path of a file."""
+
+    text: str
+    script: Script | None
+    hits: tuple[Hit, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A decision and how it came about: what was read, in order; a rewritten line is read again."""
+
+    kind: str
+    readings: tuple[Reading, ...]
+    decision: Decision
+
+
 class Guard:
     """Judges tool calls. Deny beats ask beats rewrite beats allow; trouble of its own denies."""
 
@@ -96,13 +114,26 @@ class Guard:
                 return ALLOW
             return self._kept_or_judged(call, kind)
         except Exception as error:  # noqa: BLE001 - whatever went wrong must not become an allow
-            self._tell(call, error)
-            return Decision(
-                "deny",
-                "the guard could not judge this call and denies it; try a simpler one.",
-                "guard-error",
-                severity="high",
-            )
+            return self._denied(call, error)
+
+    def explain(self, call: ToolCall) -> Explanation:
+        """Judge one call as `decide` does, past its cache, and return what was read on the way. Never raises."""
+        notes: list[Reading] = []
+        kind = kind_of(call.tool)
+        try:
+            decision = ALLOW if kind == "other" else _judge(call, kind, self.rules, Places(call.cwd, call.home), notes)
+        except Exception as error:  # noqa: BLE001 - as in `decide`
+            decision = self._denied(call, error)
+        return Explanation(kind, tuple(notes), decision)
+
+    def _denied(self, call: ToolCall, error: Exception) -> Decision:
+        self._tell(call, error)
+        return Decision(
+            "deny",
+            "the guard could not judge this call and denies it; try a simpler one.",
+            "guard-error",
+            severity="high",
+        )
 
     def _tell(self, call: ToolCall, error: Exception) -> None:
         if self._on_error is not None:
@@ -115,8 +146,7 @@ class Guard:
         if key is not None and (kept := self._recall(key)) is not None:
             return kept
         places = Places(call.cwd, call.home)
-        judge = _judge_shell if kind == "shell" else _judge_write
-        decision = judge(call, rules, places)
+        decision = _judge(call, kind, rules, places)
         if key is not None and not places.followed:
             self._keep(key, decision)
         return decision
@@ -153,28 +183,48 @@ def _key(call: ToolCall, version: str) -> tuple[object, ...] | None:
     return call.tool, params, call.cwd, call.home, version
 
 
+class _Case(NamedTuple):
+    """What a call is judged by, where its readings are noted, and how often its line was rewritten."""
+
+    rules: RuleSet
+    places: Places
+    tool: str
+    notes: list[Reading] | None = None
+    rounds: int = 0
+
+    def note(self, text: str, script: Script | None, hits: Iterable[Hit]) -> None:
+        """Keep what was read, if somebody wants an explanation."""
+        if self.notes is not None:
+            self.notes.append(Reading(text, script, tuple(hits)))
+
+
+def _judge(call: ToolCall, kind: str, rules: RuleSet, places: Places, notes: list[Reading] | None = None) -> Decision:
+    case = _Case(rules, places, call.tool, notes)
+    return _judge_shell(call, case) if kind == "shell" else _judge_write(call, case)
+
+
 # -- shells
 
 
-def _judge_shell(call: ToolCall, rules: RuleSet, places: Places) -> Decision:
+def _judge_shell(call: ToolCall, case: _Case) -> Decision:
     """Judge every field that may hold a command line: which of them the tool runs is not ours to guess."""
     if isinstance(call.params, str):
-        return _with_line(_judge_line(call.params, _Case(rules, places, call.tool)), lambda line: line)
+        return _with_line(_judge_line(call.params, case), lambda line: line)
     if not isinstance(call.params, dict):
         return _malformed("the parameters of a shell tool must be an object with a `command`")
     fields = [name for name in LINE_FIELDS if name in call.params]
     if not fields:
         return _malformed("a shell tool needs a `command`")
-    return _strictest(_judge_field(call, name, rules, places) for name in fields)
+    return _strictest(_judge_field(call, name, case) for name in fields)
 
 
-def _judge_field(call: ToolCall, name: str, rules: RuleSet, places: Places) -> Decision:
+def _judge_field(call: ToolCall, name: str, case: _Case) -> Decision:
     params: Mapping[str, object] = call.params if isinstance(call.params, dict) else {}
     value = params[name]
     if isinstance(value, str):
-        return _with_line(_judge_line(value, _Case(rules, places, call.tool)), lambda line: {**params, name: line})
+        return _with_line(_judge_line(value, case), lambda line: {**params, name: line})
     if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
-        decision = _judge_line(shlex.join(value), _Case(rules, places, call.tool))
+        decision = _judge_line(shlex.join(value), case)
         return _with_line(decision, lambda line: {**params, name: shlex.split(line)})
     return _malformed(f"`{name}` must be a text")
 
@@ -190,19 +240,11 @@ def _malformed(what: str) -> Decision:
     return Decision("deny", f"malformed call: {what}.", "malformed", severity="high")
 
 
-class _Case(NamedTuple):
-    """What a line is judged by, and how often it was rewritten."""
-
-    rules: RuleSet
-    places: Places
-    tool: str
-    rounds: int = 0
-
-
 def _judge_line(line: str, case: _Case) -> Decision:
     """Judge one command line; `modified` is the rewritten line."""
     script = parse(line)
     hits = case.rules.on_script(script, case.places, case.tool)
+    case.note(line, script, hits)
     warnings = tuple(dict.fromkeys(hit.rule.reason for hit in hits if hit.rule.action == "warn"))
     worst = _worst(hits)
     if script.unsure and (worst is None or worst.rule.action != "deny"):
@@ -226,13 +268,14 @@ def _decided(hit: Hit, warnings: tuple[str, ...] = ()) -> Decision:
 
 
 def _shown(command: Command, longest: int = 120) -> str:
-    text = " ".join(command.words) or " ".join(f"{r.operator} {r.target}" for r in command.redirects)
+    """Quote a command in a reason: short, printable, its secrets masked before anything is cut off."""
+    text = " ".join(masked_words(command.words)) or " ".join(f"{r.operator} {r.target}" for r in command.redirects)
     text = "".join(char if char.isprintable() else "?" for char in text)
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def _ask_unsure(script: Script, warnings: tuple[str, ...]) -> Decision:
-    why = "; ".join(script.unsure[:3])
+    why = masked("; ".join(script.unsure[:3]))
     reason = f"this command line cannot be judged with certainty: {why}. Write it as plain commands, names spelt out."
     return Decision("ask", reason, "unsure", warnings=warnings, severity="medium")
 
@@ -278,12 +321,12 @@ def _strictest(decisions: Iterable[Decision]) -> Decision:
 # -- tools that write files
 
 
-def _judge_write(call: ToolCall, rules: RuleSet, places: Places) -> Decision:
+def _judge_write(call: ToolCall, case: _Case) -> Decision:
     paths = _paths_of(call)
     if not paths or not all(isinstance(path, str) and path for path in paths):
         return _malformed("a tool that writes needs the path of a file, as a text")
     content = _content_of(call.params)
-    hits = [hit for path in paths for hit in rules.on_file(str(path), content, places, call.tool)]
+    hits = [hit for path in map(str, paths) for hit in _file_hits(path, content, case)]
     worst = _worst(hits)
     if worst is None:
         return ALLOW
@@ -291,6 +334,12 @@ def _judge_write(call: ToolCall, rules: RuleSet, places: Places) -> Decision:
     if worst.rule.action == "warn":
         return Decision("allow", warnings=warnings)
     return _decided(worst, warnings)
+
+
+def _file_hits(path: str, content: str, case: _Case) -> list[Hit]:
+    hits = case.rules.on_file(path, content, case.places, case.tool)
+    case.note(path, None, hits)
+    return hits
 
 
 def _paths_of(call: ToolCall) -> list[object]:

@@ -14,6 +14,7 @@ from claudebench.errors import ClaudeBenchError, TimedOut
 from claudebench.events.log import EventLog
 from claudebench.hooks import requests
 from claudebench.hooks.chain import Chain
+from claudebench.hooks.masking import masked
 from claudebench.hooks.model import Decision, ToolCall
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.rpc.bounds import bound
@@ -93,7 +94,7 @@ def _decided(request: requests.PreTool, decision: Decision, us: int) -> dict[str
         "decision": decision.decision,
         "ruleId": decision.rule_id,
         "severity": decision.severity,
-        "reason": decision.reason,
+        "reason": decision.reason and masked(decision.reason),  # a link of the chain may quote what it likes
         "sessionId": request.session_id,
         "toolUseId": request.tool_use_id,
         "us": us,
