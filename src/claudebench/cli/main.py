@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from claudebench import __version__
+from claudebench.cli import guard
+from claudebench.cli.options import Json  # noqa: TC001 - typer reads it at run time
 from claudebench.errors import BY_CODE, ClaudeBenchError, SettingsError, Unavailable
 
 FAILED, USAGE, UNREACHABLE, NOT_FOUND, CONFLICT = 1, 2, 3, 4, 5
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+app.add_typer(guard.app, name="guard")
 Url = Annotated[str, typer.Option("--url", envvar="CLAUDEBENCH_URL", help="Where the server answers.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the store, the lock and the operator's token.")]
 DEFAULT_URL = "http://127.0.0.1:7420"
