@@ -45,7 +45,9 @@ def test_explain_tells_commands_rules_and_decision(tmp_path: Path) -> None:
 
 def test_explain_as_data_hides_secrets(tmp_path: Path) -> None:
     """`--json` holds the same, and no secret of the line in any field."""
-    line = "sudo API_KEY=hidden mysql -phidden --token hidden <<< 'PASSWORD=hidden' >o; git clone https://a:hidden@b"
+    line = (
+        "sudo make; API_KEY=hidden mysql -phidden --token hidden <<< 'PASSWORD=hidden' >o; git fetch https://a:hidden@b"
+    )
     ended = guard(tmp_path, "explain", line, "--json")
     told = json.loads(ended.stdout)
 

@@ -9,8 +9,12 @@ import typer
 
 from claudebench.cli.options import Json  # noqa: TC001 - typer reads it at run time
 
-app = typer.Typer(help="Ask the guard, without a server: decisions explained, rules, corpora.", no_args_is_help=True)
-rules = typer.Typer(help="The rules that the guard judges by.", no_args_is_help=True)
+app = typer.Typer(
+    help="Ask the guard, without a server: decisions explained, rules, corpora.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+rules = typer.Typer(help="The rules that the guard judges by.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(rules, name="rules")
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE")]
