@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
-import time
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +21,10 @@ from claudebench.store import server
 from claudebench.store.datadir import DataDir, birth
 from claudebench.store.engine import Engine, ask, find_engine, memory_bytes
 from claudebench.store.server import EmbeddedStore
+from claudebench.testing import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 REDIS = Engine(Path("/usr/bin/redis-server"), "redis", (7, 0, 15))
 SERVER = """
@@ -43,17 +42,6 @@ async def main():
 
 uvloop.run(main())
 """
-
-
-async def eventually(attempt: Callable[[], object], within: float = 10.0) -> Any:
-    """Wait until an attempt, awaited if need be, gives something true; return that."""
-    deadline = time.monotonic() + within
-    while True:
-        found = attempt()
-        if found := await found if inspect.isawaitable(found) else found:
-            return found
-        assert time.monotonic() < deadline, "it never held"
-        await asyncio.sleep(0.01)
 
 
 async def call(store: EmbeddedStore, *command: str) -> Any:
