@@ -20,11 +20,14 @@ from claudebench.errors import ClaudeBenchError, InvalidParams, SettingsError
 from claudebench.events import log as event_log
 from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
+from claudebench.events.spool import Spool
 from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks import requests as hook_requests
 from claudebench.hooks.chain import Chain, Link
 from claudebench.hooks.guard import Guard
-from claudebench.hooks.rules import builtin
+from claudebench.hooks.registration import links_of
+from claudebench.hooks.rulebook import GUARD, Rulebook, builtin
+from claudebench.hooks.signature import Signature
 from claudebench.instances import handlers as instance_handlers
 from claudebench.instances import model as instance_model
 from claudebench.instances import store as instance_store
@@ -72,6 +75,7 @@ SCRIPTS = (
 )
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
 TICK_S = 0.5
+GUARD_PRIORITY = -1_000_000
 SYNC_BEHIND_MAX_S = 2.5
 STORE_WITHIN_S = 60.0
 EXTERNAL_WITHIN_S = 10.0
@@ -88,6 +92,7 @@ class App:
         self.dispatcher: Dispatcher
         self.connection: Connection
         self.observer: Observer
+        self.spool: Spool
         self.data_dir = DataDir(settings.data_dir)
         self._given_ms = given_ms
         self._open = AsyncExitStack()
@@ -167,20 +172,33 @@ class App:
     def _compose(self) -> None:
         facts = EventLog(self.connection, CATALOGUE)
         self.observer = observer = Observer(self.connection, self.durability, __version__, self._disk_keeps_up)
-        guard = Guard(builtin(), on_error=_guard_failed)
-        chain = Chain([Link(name="guard", decide=guard.decide, priority=0, again=True)], on_error=_link_failed)
+        spool = self.spool = Spool(facts)
         stores: dict[type, Any] = {
             TaskStore: TaskStore(self.connection),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
             Workspaces: Workspaces(self.connection),
-            Chain: chain,
+            Chain: self._chain(),
+            Rulebook: self._rulebook(),
+            Spool: spool,
             Observer: observer,
         }
         observer.registry = HandlerRegistry(COMMANDS, stores)
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")
         self._open.callback(ticking.cancel)
+        replaying = asyncio.create_task(spool.replay(), name="spool")
+        self._open.callback(replaying.cancel)
+
+    def _chain(self) -> Chain:
+        guard = Guard(builtin(), ours=(str(self.data_dir.path),), on_error=_guard_failed)
+        first = Link(name=GUARD, decide=guard.decide, priority=GUARD_PRIORITY, again=True)
+        return Chain([first, *links_of(self.settings.app)], on_error=_link_failed)
+
+    def _rulebook(self) -> Rulebook:
+        book = Rulebook(self.settings.rules, Signature(self.data_dir.path), on_error=_rules_unreadable)
+        book.check()
+        return book
 
     def _disk_keeps_up(self) -> bool:
         store = self._store
@@ -202,6 +220,10 @@ class App:
 
 def _guard_failed(call: ToolCall, error: Exception) -> None:
     log.error("the guard failed and denied", tool=call.tool, exc_info=error)
+
+
+def _rules_unreadable(message: str) -> None:
+    log.error("a file of rules cannot be read; what it last said stays in force", error=message)
 
 
 def _link_failed(link: Link, error: Exception) -> None:

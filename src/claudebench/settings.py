@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from platformdirs import user_data_path
+from platformdirs import user_config_path, user_data_path
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -38,13 +38,17 @@ class Settings(BaseSettings):
     limits: Literal["on", "off"] = Field("on", description="the loop guard per caller and command")
     max_memory: str | None = Field(None, description="bound of the embedded store, such as 512mb")
     hosts: str = Field("", description="further names, comma-separated, that the Host header may hold")
+    rules: Path = Field(
+        user_config_path("claudebench") / "rules.toml", description="file of the user's own guard rules"
+    )
+    app: str = Field("", description="modules, comma-separated, whose hooks join the chain")
     token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "rules")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         if value == Path():
-            raise ValueError("name a folder")
+            raise ValueError("name a path")
         return value.expanduser().absolute()
 
     @classmethod

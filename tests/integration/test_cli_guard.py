@@ -94,7 +94,7 @@ def test_a_file_of_rules_is_checked(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe")
     checked, refused = guard(tmp_path, "rules", "check", "good.toml"), guard(tmp_path, "rules", "check", "wrong.toml")
 
-    assert (checked.returncode, "ok, 1 rule," in checked.stdout) == (DONE, True)
+    assert (checked.returncode, "ok, 1 rule;" in checked.stdout) == (DONE, True)
     assert refused.returncode == USAGE
     assert "wrong.toml: rule 'r'" in refused.stderr
     assert "did you mean 'severity'?" in refused.stderr
@@ -142,3 +142,55 @@ def test_help_does_not_load_the_parser(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert (ended.returncode, ended.stderr) == (DONE, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be imported"),
+        ("x = 1", "declares nothing"),
+        ("raise RuntimeError('at import')", "at import"),
+        ("from claudebench import hook\n@hook('post_tool')\ndef f(c): ...", "post_tool"),
+    ],
+)
+def test_an_app_that_cannot_serve_is_refused_at_start(tmp_path: Path, text: str | None, said: str) -> None:
+    """A module that is not there, breaks, or declares nothing that is asked, ends the start with what is wrong."""
+    if text is not None:
+        (tmp_path / "own_app.py").write_text(text)
+    ended = subprocess.run(
+        [sys.executable, "-m", "claudebench", "up", "--port", "0", "--data-dir", "d", "--app", "own_app"], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == USAGE
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_rules_in_force_are_listed_with_their_origin(tmp_path: Path) -> None:
+    """The rules of a folder are the built-in ones, the user's and its own, and a rule tells where it comes from."""
+    (tmp_path / ".claudebench").mkdir()
+    (tmp_path / ".claudebench" / "rules.toml").write_text(RULE + '[[override]]\nid = "large-file"\naction = "deny"\n')
+    told = json.loads(guard(tmp_path, "rules", "list", "--json").stdout)
+    origins = {each["id"]: each["from"] for each in told["rules"]}
+
+    assert (origins["r"], origins["large-file"], origins["power"]) == ("a file", "built-in, overridden", "built-in")
+    assert "decision: deny by r (low)" in guard(tmp_path, "explain", "x").stdout
+    assert "decision: allow" in guard(tmp_path.parent, "explain", "x").stdout
+    assert "from      a file" in guard(tmp_path, "rules", "show", "r").stdout
+
+
+def test_a_repository_is_signed_by_the_operator(tmp_path: Path) -> None:
+    """What a repository loosens counts once the operator has signed it, and without an operator it cannot be."""
+    (tmp_path / ".claudebench").mkdir()
+    (tmp_path / ".claudebench" / "rules.toml").write_text('[[override]]\nid = "power"\naction = "off"\n')
+    data = tmp_path / "data"
+    data.mkdir()
+    sign = ("rules", "sign", ".claudebench/rules.toml", "--data-dir", str(data))
+    refused = guard(tmp_path, *sign)
+    assert (refused.returncode, "start a server first" in refused.stderr) == (NOT_FOUND, True)
+
+    (data / "token").write_text("operator")
+    assert guard(tmp_path, *sign).returncode == DONE
+    (tmp_path / "claudebench.toml").write_text(f'data_dir = "{data}"\n')
+    assert "decision: allow" in guard(tmp_path, "explain", "reboot").stdout

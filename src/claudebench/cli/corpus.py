@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import track
 
-from claudebench.cli.rules import text_of
+from claudebench.cli.rules import in_force
 from claudebench.hooks.corpus import read
 from claudebench.hooks.guard import Guard
 from claudebench.hooks.masking import masked
 from claudebench.hooks.model import ToolCall
-from claudebench.hooks.rules import builtin
+from claudebench.hooks.rulebook import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 BAR_ABOVE = 200
 
 
-def judge(file: Path, *, json: bool) -> int:
+def judge(file: Path, cwd: Path, *, json: bool) -> int:
     """Print every line that was decided otherwise than it must be; return the exit code."""
     wanted = read(text_of(file), str(file))
-    guard = Guard(builtin())
+    guard = Guard(in_force(cwd).rules)
     judged = (_judged(guard, each) for each in _counted(wanted, json=json))
     failed = [each for each in judged if each is not None]
     if json:

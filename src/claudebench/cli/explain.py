@@ -7,10 +7,10 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from claudebench.cli.rules import in_force
 from claudebench.hooks.guard import Guard, kind_of
 from claudebench.hooks.masking import masked, masked_words
 from claudebench.hooks.model import ToolCall
-from claudebench.hooks.rules import builtin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,23 @@ STDIN_SHOWN_MAX = 120
 
 def explain(line: str, *, cwd: Path, tool: str, json: bool) -> None:
     """Print what the guard reads in a line and what it decides."""
-    field = "command" if kind_of(tool) == "shell" else "file_path"
-    guard = Guard(builtin())
-    told = as_data(guard.explain(ToolCall(tool, {field: line}, cwd=str(cwd.absolute()))))
+    rules, root = in_force(cwd)
+    call = ToolCall(tool, _params(line, kind_of(tool)), cwd=str(cwd.absolute()), root=root)
+    told = as_data(Guard(rules).explain(call))
     if json:
-        print(jsonlib.dumps({"tool": tool, "cwd": str(cwd.absolute()), "rulesVersion": guard.rules.version} | told))
+        print(jsonlib.dumps({"tool": tool, "cwd": call.cwd, "rulesVersion": rules.version} | told))
         return
     print("\n".join(_lines(told)))
+
+
+def _params(text: str, kind: str) -> object:
+    """Return what a tool of this kind would be given; of other tools, JSON or a URL."""
+    if kind != "other":
+        return {"command" if kind == "shell" else "file_path": text}
+    try:
+        return jsonlib.loads(text)
+    except ValueError:
+        return {"url": text}
 
 
 def as_data(explanation: Explanation) -> dict[str, Any]:
@@ -114,7 +124,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
             yield "read again:"
         yield from _reading_lines(reading)
     if not told["readings"]:
-        yield "nothing to read: the guard judges shells and tools that write files"
+        yield "no command line and no path to read: judged by the tool's name and parameters"
     decision = told["decision"]
     rule = f" by {decision['ruleId']} ({decision['severity']})" if decision["ruleId"] else ""
     yield f"decision: {decision['decision']}{rule}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from claudebench.cli.options import Json  # noqa: TC001 - typer reads it at run time
+from claudebench.cli.options import DEFAULT_URL, Json, Url
 
 app = typer.Typer(
     help="Ask the guard, without a server: decisions explained, rules, corpora.",
@@ -17,13 +17,19 @@ app = typer.Typer(
 rules = typer.Typer(help="The rules that the guard judges by.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(rules, name="rules")
 
+Cwd = Annotated[Path | None, typer.Option(help="Folder that the calls come from [default: this one].")]
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE")]
 
 
 @app.command()
 def explain(
-    command: Annotated[str, typer.Argument(help="The command line in quotes; the path for a tool that writes files.")],
-    cwd: Annotated[Path | None, typer.Option(help="Folder it would run in [default: this one].")] = None,
+    command: Annotated[
+        str,
+        typer.Argument(
+            help="The command line in quotes; a path for a tool that writes files; JSON or a URL for another."
+        ),
+    ],
+    cwd: Cwd = None,
     tool: Annotated[str, typer.Option(help="Name of the tool that would be called.")] = "Bash",
     json: Json = False,
 ) -> None:
@@ -34,27 +40,42 @@ def explain(
 
 
 @app.command("test")
-def judge(file: File, json: Json = False) -> None:
+def judge(file: File, cwd: Cwd = None, json: Json = False) -> None:
     """Judge every line of a TOML corpus ([[stop]] and [[pass]]); exit 1 if a decision is not the wanted one."""
     from claudebench.cli.corpus import judge as judge_file
 
-    raise typer.Exit(judge_file(file, json=json))
+    raise typer.Exit(judge_file(file, cwd or Path.cwd(), json=json))
+
+
+@app.command()
+def replay(
+    rules: Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True, help="File of rules to try.")],
+    since: Annotated[str, typer.Option(help="How far back: 7d, 12h, 30m, 45s.")] = "7d",
+    workspace: Annotated[str, typer.Option(help="Workspace whose calls are judged [default: the server's].")] = "",
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Tell what a file of rules would have decided on the calls that a server has on record."""
+    from claudebench.cli.client import Client
+    from claudebench.cli.replay import replay as replay_calls
+
+    replay_calls(Client(f"{url}/w/{workspace}" if workspace else url), rules, since, json=json)
 
 
 @rules.command("list")
-def list_(json: Json = False) -> None:
-    """List the rules: id, severity, tools, action and reason."""
+def list_(cwd: Cwd = None, json: Json = False) -> None:
+    """List the rules in force in a folder: id, severity, tools, action, origin and reason."""
     from claudebench.cli.rules import show_all
 
-    show_all(json=json)
+    show_all(cwd or Path.cwd(), json=json)
 
 
 @rules.command()
-def show(rule_id: Annotated[str, typer.Argument(metavar="ID")], json: Json = False) -> None:
+def show(rule_id: Annotated[str, typer.Argument(metavar="ID")], cwd: Cwd = None, json: Json = False) -> None:
     """Show one rule with everything that it looks for."""
     from claudebench.cli.rules import show_one
 
-    show_one(rule_id, json=json)
+    show_one(rule_id, cwd or Path.cwd(), json=json)
 
 
 @rules.command()
@@ -63,3 +84,14 @@ def check(file: File, json: Json = False) -> None:
     from claudebench.cli.rules import check as check_file
 
     check_file(file, json=json)
+
+
+@rules.command()
+def sign(
+    file: File,
+    data_dir: Annotated[Path | None, typer.Option(help="Data directory of the server whose operator you are.")] = None,
+) -> None:
+    """Let a repository's file of rules loosen others, as the operator; a changed file needs it again."""
+    from claudebench.cli.rules import sign as sign_file
+
+    sign_file(file, data_dir)

@@ -10,7 +10,7 @@ import typer
 
 from claudebench import __version__
 from claudebench.cli import guard
-from claudebench.cli.options import Json  # noqa: TC001 - typer reads it at run time
+from claudebench.cli.options import DEFAULT_URL, Json, Url
 from claudebench.errors import BY_CODE, ClaudeBenchError, SettingsError, Unavailable
 
 FAILED, USAGE, UNREACHABLE, NOT_FOUND, CONFLICT = 1, 2, 3, 4, 5
@@ -24,9 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard.app, name="guard")
-Url = Annotated[str, typer.Option("--url", envvar="CLAUDEBENCH_URL", help="Where the server answers.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the store, the lock and the operator's token.")]
-DEFAULT_URL = "http://127.0.0.1:7420"
 
 
 def _version(wanted: bool) -> None:
@@ -58,6 +56,10 @@ def up(
         str | None, typer.Option(help="on or off: the loop guard, declared and not enforced yet [default: on].")
     ] = None,
     max_memory: Annotated[str | None, typer.Option(help="Bound of the embedded store, such as 512mb.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="Your own guard rules, read again when they change.")] = None,
+    app: Annotated[
+        str | None, typer.Option(help="Modules whose @hook functions join the guard, comma-separated.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the server in the foreground until it is interrupted."""
@@ -73,6 +75,8 @@ def up(
         durability=durability,
         limits=limits,
         max_memory=max_memory,
+        rules=rules,
+        app=app,
     )
     serve.run(settings, json=json)
 

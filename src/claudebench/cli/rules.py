@@ -9,40 +9,53 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from claudebench.errors import NotFound, SettingsError, nearest
-from claudebench.hooks.rules import RuleSet, builtin, read
+from claudebench.errors import NotFound, nearest
+from claudebench.hooks.rulebook import Ground, Layer, Rulebook, builtin, compose, text_of
+from claudebench.hooks.rulefile import read
+from claudebench.hooks.signature import Signature
+from claudebench.settings import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from claudebench.hooks.rules import Rule
 
+TABLES = ("command", "file", "call")
 
-def show_all(*, json: bool) -> None:
-    """Print every rule, the built-in ones for now."""
-    found = builtin()
+
+def in_force(cwd: Path) -> Ground:
+    """Return the rules that count for calls from a folder, as a server with the same settings would find them."""
+    settings = load()
+    return Rulebook(settings.rules, Signature(settings.data_dir)).look(str(cwd.absolute()))
+
+
+def show_all(cwd: Path, *, json: bool) -> None:
+    """Print every rule in force in a folder, and where it comes from."""
+    found = in_force(cwd).rules
     if json:
         told = [{**_head(rule), "reason": rule.reason} for rule in found.rules]
-        print(jsonlib.dumps({"version": found.version, "rules": told}))
+        print(jsonlib.dumps({"version": found.version, "trouble": found.trouble or None, "rules": told}))
         return
     table = Table(title=f"{len(found.rules)} rules, version {found.version}")
-    for column in ("id", "severity", "tools", "action", "reason"):
+    for column in ("id", "severity", "tools", "action", "from", "reason"):
         table.add_column(column, overflow="fold", no_wrap=column == "id")
     for rule in found.rules:
         head = _head(rule)
-        table.add_row(rule.id, rule.severity, ", ".join(head["tools"]), rule.action, rule.reason)
+        table.add_row(rule.id, rule.severity, ", ".join(head["tools"]), rule.action, head["from"], rule.reason)
     Console(markup=False).print(table)
+    if found.trouble:
+        print(f"every call asks, since a file cannot be used: {found.trouble}")
 
 
-def show_one(rule_id: str, *, json: bool) -> None:
+def show_one(rule_id: str, cwd: Path, *, json: bool) -> None:
     """Print one rule with all its tables."""
-    known = {rule.id: rule for rule in builtin().rules}
+    known = {rule.id: rule for rule in in_force(cwd).rules.rules}
     if rule_id not in known:
         like = nearest(rule_id, known)
         raise NotFound(f"there is no rule {rule_id!r}" + (f"; did you mean {like!r}?" if like else ""))
     rule = known[rule_id]
     told = {**_head(rule), "reason": rule.reason, "failMode": rule.fail_mode} | {
-        name: [_given(table) for table in tables] for name, tables in (("command", rule.command), ("file", rule.file))
+        name: [_given(table) for table in getattr(rule, name)] for name in TABLES
     }
     if json:
         print(jsonlib.dumps(told))
@@ -50,32 +63,39 @@ def show_one(rule_id: str, *, json: bool) -> None:
     for name in ("id", "severity", "action", "reason"):
         print(f"{name:<9} {told[name]}")
     print(f"{'tools':<9} {', '.join(told['tools'])}")
-    for kind in ("command", "file"):
+    print(f"{'from':<9} {told['from']}")
+    for kind in TABLES:
         for table in told[kind]:
             print(f"{kind:<9} {'; '.join(f'{key} = {jsonlib.dumps(value)}' for key, value in table.items())}")
 
 
 def check(file: Path, *, json: bool) -> None:
     """Read a file of rules; a SettingsError says what is wrong."""
-    found = RuleSet(read(text_of(file), str(file)))
+    layer = Layer(str(file), read(text_of(file), str(file)), loosens=True)
+    version, rules = compose([layer]).version, len(layer.file.rules)
     if json:
-        print(jsonlib.dumps({"file": str(file), "ok": True, "rules": len(found.rules), "version": found.version}))
+        print(jsonlib.dumps({"file": str(file), "ok": True, "rules": rules, "version": version}))
         return
-    print(f"{file}: ok, {len(found.rules)} rule{'' if len(found.rules) == 1 else 's'}, version {found.version}")
+    print(f"{file}: ok, {rules} rule{'' if rules == 1 else 's'}; over the built-in ones: version {version}")
 
 
-def text_of(file: Path) -> str:
-    """Return the text of a file that a person named."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file}: is no UTF-8 text") from error
+def sign(file: Path, data_dir: Path | None) -> None:
+    """Let a repository's file loosen rules, as it stands now."""
+    text = text_of(file)
+    read(text, str(file))
+    Signature(load(data_dir=data_dir).data_dir).sign(str(file.absolute()), text)
+    print(f"{file}: signed as it stands; any change of it needs a new signature")
 
 
 def _head(rule: Rule) -> dict[str, Any]:
-    kinds = [f"any {kind}" for kind, given in (("shell", rule.command), ("writer", rule.file)) if given]
-    tools = list(rule.tools) or kinds
-    return {"id": rule.id, "severity": rule.severity, "tools": tools, "action": rule.action}
+    kinds = zip(("any shell", "any writer", "any other"), (rule.command, rule.file, rule.call), strict=True)
+    tools = list(rule.tools) or [kind for kind, given in kinds if given]
+    return {"id": rule.id, "severity": rule.severity, "tools": tools, "action": rule.action, "from": _origin(rule)}
+
+
+def _origin(rule: Rule) -> str:
+    shipped = next((each for each in builtin().rules if each.id == rule.id), None)
+    return "a file" if shipped is None else "built-in" if shipped == rule else "built-in, overridden"
 
 
 def _given(table: msgspec.Struct) -> dict[str, Any]:

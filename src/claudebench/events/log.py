@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from claudebench.store.origin import Origin
 
 APPEND = Script(__package__, "append")
+APPEND_ONCE = Script(__package__, "append_once")
+PAGE = Script(__package__, "page")
 POSITION = Script(__package__, "position")
 RECENT = Script(__package__, "recent")
-SCRIPTS = (APPEND, POSITION, RECENT)
+SCRIPTS = (APPEND, APPEND_ONCE, PAGE, POSITION, RECENT)
 
 RECENT_MAX = 1000
 _trace = msgspec.json.Decoder(Trace)
@@ -42,6 +44,33 @@ class EventLog:
         if not self.catalogue.admits(type_):
             raise ValueError(f"no event type {type_!r} is declared")
         return self.connection.run(APPEND, origin.workspace, *origin.head, type_, subject, payload)
+
+    def append_once(  # noqa: PLR0917 - a fact, and how it is sent
+        self,
+        origin: Origin,
+        type_: str,
+        subject: str,
+        payload: bytes,
+        sending: tuple[str, int],
+        earlier: tuple[str, int],
+    ) -> asyncio.Future[Any]:
+        """Send a fact under the number of a writer, unless an earlier sending of it was written; holds `[position]`.
+
+        Raises:
+            ValueError: the type is in no catalogue.
+        """
+        if not self.catalogue.admits(type_):
+            raise ValueError(f"no event type {type_!r} is declared")
+        arguments = (*origin.head, type_, subject, payload, *sending, *earlier)
+        return self.connection.run(APPEND_ONCE, origin.workspace, *arguments)
+
+    async def page(self, workspace: str, after: str, limit: int) -> tuple[list[Event], bool]:
+        """Return the events behind a position ('' for the oldest), in their order, and whether more may follow.
+
+        At most 1,000, and fewer when they would be more than 1 MiB.
+        """
+        more, entries = await self.connection.run(PAGE, workspace, after, min(limit, RECENT_MAX))
+        return [_event(position.decode(), fields) for position, fields in entries], bool(more)
 
     async def recent(self, workspace: str, limit: int) -> list[Event]:
         """Return the newest events, newest first, at most 1,000."""

@@ -154,6 +154,8 @@ class Chain:
         """Ask every link; the strictest answer wins."""
         course = _Course(call)
         links = self._enabled
+        if call.rules is not None and call.rules.hooks_off:
+            links = tuple(link for link in links if link.name not in call.rules.hooks_off)
         for at, link in enumerate(links):
             decision = await self._ask(link, course.call)
             if decision is None or decision is ALLOW:

@@ -6,12 +6,12 @@ import re
 import shlex
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import msgspec
 
 from claudebench.hooks.masking import masked, masked_words
-from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, ToolCall, Verdict
+from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, FailMode, ToolCall, Verdict
 from claudebench.hooks.paths import Places
 from claudebench.hooks.rules import Hit
 from claudebench.hooks.shell import Script, parse
@@ -74,6 +74,7 @@ PATCH_FIELDS = ("patch", "input", "command")
 CACHED_DECISIONS_MAX = 10_000
 CACHED_KEY_BYTES_MAX = 4 * 1024
 REWRITES_MAX = 4
+UNREADABLE = "a file of rules that counts here cannot be read, so nobody knows what it forbids:"
 
 _PATCHED = re.compile(
     r"^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+)$|^(?:\+\+\+|---) (?:[ab]/)?(\S+)", re.MULTILINE
@@ -99,9 +100,16 @@ class Explanation(msgspec.Struct, frozen=True):
 class Guard:
     """Judges tool calls. Deny beats ask beats rewrite beats allow; trouble of its own denies."""
 
-    def __init__(self, rules: RuleSet, *, on_error: Callable[[ToolCall, Exception], None] | None = None) -> None:
-        """Take the rules, and whom to tell when judging itself failed."""
+    def __init__(
+        self,
+        rules: RuleSet,
+        *,
+        ours: tuple[str, ...] = (),
+        on_error: Callable[[ToolCall, Exception], None] | None = None,
+    ) -> None:
+        """Take the rules of calls that bring none, our own folders, and whom to tell when judging itself failed."""
         self.rules = rules
+        self._ours = ours
         self._on_error = on_error
         self._kept: dict[tuple[object, ...], Decision] = {}
         self._lock = threading.Lock()
@@ -109,10 +117,7 @@ class Guard:
     def decide(self, call: ToolCall) -> Decision:
         """Judge one call. Never raises."""
         try:
-            kind = kind_of(call.tool)
-            if kind == "other":
-                return ALLOW
-            return self._kept_or_judged(call, kind)
+            return self._kept_or_judged(call, kind_of(call.tool))
         except Exception as error:  # noqa: BLE001 - whatever went wrong must not become an allow
             return self._denied(call, error)
 
@@ -121,7 +126,7 @@ class Guard:
         notes: list[Reading] = []
         kind = kind_of(call.tool)
         try:
-            decision = ALLOW if kind == "other" else _judge(call, kind, self.rules, Places(call.cwd, call.home), notes)
+            decision = _judge(call, kind, call.rules or self.rules, self._places(call), notes)
         except Exception as error:  # noqa: BLE001 - as in `decide`
             decision = self._denied(call, error)
         return Explanation(kind, tuple(notes), decision)
@@ -141,15 +146,20 @@ class Guard:
                 self._on_error(call, error)
 
     def _kept_or_judged(self, call: ToolCall, kind: str) -> Decision:
-        rules = self.rules
+        rules = call.rules or self.rules
+        if kind == "other" and not rules.asks_about(call.tool, other=True):
+            return ALLOW
         key = _key(call, rules.version)
         if key is not None and (kept := self._recall(key)) is not None:
             return kept
-        places = Places(call.cwd, call.home)
+        places = self._places(call)
         decision = _judge(call, kind, rules, places)
         if key is not None and not places.followed:
             self._keep(key, decision)
         return decision
+
+    def _places(self, call: ToolCall) -> Places:
+        return Places(call.cwd, call.home, call.root, self._ours)
 
     def _recall(self, key: tuple[object, ...]) -> Decision | None:
         with self._lock:
@@ -180,7 +190,7 @@ def _key(call: ToolCall, version: str) -> tuple[object, ...] | None:
     params = msgspec.json.encode(call.params, order="sorted")
     if len(params) > CACHED_KEY_BYTES_MAX:
         return None
-    return call.tool, params, call.cwd, call.home, version
+    return call.tool, params, call.cwd, call.home, call.root, version
 
 
 class _Case(NamedTuple):
@@ -200,7 +210,32 @@ class _Case(NamedTuple):
 
 def _judge(call: ToolCall, kind: str, rules: RuleSet, places: Places, notes: list[Reading] | None = None) -> Decision:
     case = _Case(rules, places, call.tool, notes)
-    return _judge_shell(call, case) if kind == "shell" else _judge_write(call, case)
+    by_kind = _judge_shell(call, case) if kind == "shell" else _judge_write(call, case) if kind == "write" else ALLOW
+    decision = _with_hits(by_kind, rules.on_call(call, other=kind == "other"))
+    if rules.trouble and decision.decision != "deny":
+        return Decision("ask", f"{UNREADABLE} {rules.trouble}", "rules-unreadable", severity="high")
+    return decision
+
+
+def _with_hits(decision: Decision, hits: list[Hit]) -> Decision:
+    """Return the stricter of a decision and what rules say of the tool itself."""
+    worst = _worst(hits)
+    if worst is None:
+        return decision
+    warnings = tuple(dict.fromkeys((*decision.warnings, *_warnings(hits))))
+    if STRICTNESS[worst.rule.action] > STRICTNESS[decision.decision] and worst.rule.action != "warn":
+        return _decided(worst, warnings)
+    return msgspec.structs.replace(decision, warnings=warnings, fail_mode=_fail_mode(hits) or decision.fail_mode)
+
+
+def _fail_mode(hits: Iterable[Hit]) -> FailMode | None:
+    """Return the strictest fail mode of some rules, if any of them names one."""
+    modes = [hit.rule.fail_mode for hit in hits if hit.rule.fail_mode]
+    return max(modes, key=STRICTNESS.__getitem__, default=None)
+
+
+def _warnings(hits: Iterable[Hit]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(hit.rule.reason for hit in hits if hit.rule.action == "warn"))
 
 
 # -- shells
@@ -218,12 +253,25 @@ def _judge_shell(call: ToolCall, case: _Case) -> Decision:
     return _strictest(_judge_field(call, name, case) for name in fields)
 
 
+def lines_of(params: object) -> list[str]:
+    """Return the command lines in the parameters of a shell tool."""
+    if isinstance(params, str):
+        return [params]
+    values = [params[name] for name in LINE_FIELDS if name in params] if isinstance(params, dict) else []
+    lines = [shlex.join(value) if _is_words(value) else value for value in values]
+    return [line for line in lines if isinstance(line, str)]
+
+
+def _is_words(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+
+
 def _judge_field(call: ToolCall, name: str, case: _Case) -> Decision:
     params: Mapping[str, object] = call.params if isinstance(call.params, dict) else {}
     value = params[name]
     if isinstance(value, str):
         return _with_line(_judge_line(value, case), lambda line: {**params, name: line})
-    if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+    if _is_words(value):
         decision = _judge_line(shlex.join(value), case)
         return _with_line(decision, lambda line: {**params, name: shlex.split(line)})
     return _malformed(f"`{name}` must be a text")
@@ -245,12 +293,12 @@ def _judge_line(line: str, case: _Case) -> Decision:
     script = parse(line)
     hits = case.rules.on_script(script, case.places, case.tool)
     case.note(line, script, hits)
-    warnings = tuple(dict.fromkeys(hit.rule.reason for hit in hits if hit.rule.action == "warn"))
+    warnings = _warnings(hits)
     worst = _worst(hits)
     if script.unsure and (worst is None or worst.rule.action != "deny"):
         return _ask_unsure(script, warnings)
     if worst is None or worst.rule.action == "warn":
-        return Decision("allow", warnings=warnings) if warnings else ALLOW
+        return Decision("allow", warnings=warnings, fail_mode=_fail_mode(hits)) if worst else ALLOW
     if worst.rule.action == "rewrite":
         return _rewritten(line, script, hits, case)
     return _decided(worst, warnings)
@@ -297,7 +345,8 @@ def _judged_again(left: str, rule: Rule, case: _Case) -> Decision:
     if not again.allow:
         return again
     modified = again.modified if isinstance(again.modified, str) else left
-    return Decision("rewrite", rule.reason, rule.id, modified, again.warnings, rule.severity)
+    fail_mode = again.fail_mode or rule.fail_mode
+    return Decision("rewrite", rule.reason, rule.id, modified, again.warnings, rule.severity, fail_mode)
 
 
 def _without(line: str, spans: list[tuple[int, int]]) -> str:
@@ -322,18 +371,12 @@ def _strictest(decisions: Iterable[Decision]) -> Decision:
 
 
 def _judge_write(call: ToolCall, case: _Case) -> Decision:
-    paths = _paths_of(call)
+    paths = paths_of(call)
     if not paths or not all(isinstance(path, str) and path for path in paths):
         return _malformed("a tool that writes needs the path of a file, as a text")
     content = _content_of(call.params)
     hits = [hit for path in map(str, paths) for hit in _file_hits(path, content, case)]
-    worst = _worst(hits)
-    if worst is None:
-        return ALLOW
-    warnings = tuple(dict.fromkeys(hit.rule.reason for hit in hits if hit.rule.action == "warn"))
-    if worst.rule.action == "warn":
-        return Decision("allow", warnings=warnings)
-    return _decided(worst, warnings)
+    return _with_hits(ALLOW, hits)
 
 
 def _file_hits(path: str, content: str, case: _Case) -> list[Hit]:
@@ -342,7 +385,8 @@ def _file_hits(path: str, content: str, case: _Case) -> list[Hit]:
     return hits
 
 
-def _paths_of(call: ToolCall) -> list[object]:
+def paths_of(call: ToolCall) -> list[object]:
+    """Return the paths that a tool which writes files names, those in a patch included."""
     if isinstance(call.params, str):
         return [*_patched(call.params)]
     if not isinstance(call.params, dict):

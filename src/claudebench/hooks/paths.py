@@ -26,7 +26,10 @@ PathClass = Literal[
     "startup",  # what runs by itself later: authorized_keys, shell profiles, crontabs
     "history",  # a shell's history
     "agent-settings",  # the settings that decide which hooks an agent runs
-    "claudebench-data",  # our own data directory
+    "git-hooks",  # what git runs by itself: its hooks and its configuration
+    "ci",  # what the build server runs
+    "outside",  # outside of the call's repository, and neither temporary nor a cache
+    "claudebench-data",  # our own data directory, and the guard's rules
     "unknown",  # begins with a variable that may be empty, so "$DIR/*" may be "/*"
 ]
 PATH_CLASSES: tuple[PathClass, ...] = get_args(PathClass)
@@ -69,6 +72,7 @@ _DEVICE = re.compile(
     r"/dev/(sd|hd|vd|xvd|nvme|mmcblk|disk|rdisk|md\d|dm-|loop\d|sr\d|mapper/|mem$|kmem$|port$|block/|\*|\[|\?)",
 )
 _HOMES = re.compile(r"(/home|/Users)(/[^/]+)?|/root|/var/root")
+_ALL_HOMES = ("/home", "/Users")
 _ALL_WITHIN = re.compile(r"/(\*+|\.\*|\.\?\*|\?\*|\.\[[^/]*\]\*?|\{\*,\.\*\}|\[[^/]*\]\*)$")
 _CREDENTIALS = re.compile(
     r"(^|/)(\.ssh/(id_[a-z0-9_]+|[^/]*_key|[^/]*\.pem|\*)$|\.ssh/?$|\.aws(/(credentials|\*).*)?$|\.gnupg(/.*)?$|\.netrc$"
@@ -85,6 +89,16 @@ _AGENT_SETTINGS = re.compile(
     r"(^|/)\.claude/(settings(\.local)?\.json|hooks(/.*)?)$|(^|/)\.claude/?$|(^|/)\.claude\.json$|(^|/)\.codex/(config\.toml|hooks\.json)$"
     r"|(^|/)\.gemini/settings\.json$|^/etc/claude-code(/.*)?$",
 )
+_GIT_HOOKS = re.compile(
+    r"(^|/)(\.git/(hooks(/.*)?|config(\.worktree)?|info/attributes)|\.husky(/.*)?|\.gitconfig|\.config/git(/.*)?)$"
+)
+_CI = re.compile(
+    r"(^|/)(\.github/(workflows|actions)(/.*)?|\.gitlab-ci\.yml|\.circleci(/.*)?|Jenkinsfile|azure-pipelines\.yml"
+    r"|\.buildkite(/.*)?|\.drone\.yml|bitbucket-pipelines\.yml|\.pre-commit-config\.yaml|\.ci(/.*)?)$"
+)
+_PASSING = re.compile(
+    r"(/tmp|/var/tmp|/private/tmp|/dev/shm)(/|$)|(^~|/home/[^/]+|/root|/Users/[^/]+)/(\.cache|Library/Caches)/"
+)
 _OUR_DATA = re.compile(
     r"(^|/)\.?claudebench/(.*\.(aof|rdb|key|db|sqlite3?)|rules\.toml)$|(^|/)\.local/share/claudebench(/.*)?$"
 )
@@ -100,9 +114,18 @@ class Places:
     answer depends on the disk and must not be kept. The links in the working directory's own path are followed once.
     """
 
-    def __init__(self, cwd: str | None = None, home: str | None = None) -> None:
+    def __init__(
+        self, cwd: str | None = None, home: str | None = None, root: str | None = None, ours: tuple[str, ...] = ()
+    ) -> None:
+        """Take the call's folder, its home (else the one that the folder lies in), its repository, and our folders."""
         self.cwd = cwd if cwd and cwd.startswith("/") else None
-        self.home = home if home and home.startswith("/") else None
+        within = _HOMES.match(self.cwd or "")
+        self.home = (
+            home if home and home.startswith("/") else within[0] if within and within[0] not in _ALL_HOMES else None
+        )
+        self._root = (root or self.cwd or "").rstrip("/")
+        self._ours = ours
+        self._inside: tuple[str, ...] | None = None
         self.followed = False
         self._below = _normal(self.cwd or "/").rstrip("/") + "/"
         self._real_below: str | None = None
@@ -117,9 +140,21 @@ class Places:
 
     def _classes(self, word: str, directory: str) -> frozenset[PathClass]:
         path = self.absolute(word, directory)
-        found = _classes(path, self.cwd or ".", self.home)
         real = self._real(path)
-        return found if real == path else found | _classes(real, self.cwd or ".", self.home)
+        found = _classes(path, self.cwd or ".", self.home)
+        if real != path:
+            found |= _classes(real, self.cwd or ".", self.home)
+        if any(real.startswith(folder) or path.startswith(folder) for folder in self._ours):
+            found |= {"claudebench-data"}
+        return found | {"outside"} if self._is_outside(real) else found
+
+    def _is_outside(self, path: str) -> bool:
+        """Whether a path is surely in no place that the call may use as its own."""
+        if not self._root or not path.startswith(("/", "~")) or path.startswith("/dev/"):
+            return False
+        if self._inside is None:
+            self._inside = tuple({f"{each}/" for each in (self._root, self.cwd or "", os.path.realpath(self._root))})
+        return not f"{path}/".startswith(self._inside) and not _PASSING.match(path)
 
     def absolute(self, word: str, directory: str = "") -> str:
         """Return the path without `.`, `..` and doubled slashes; globs stay."""
@@ -252,6 +287,6 @@ def _workdir_classes(path: str, whole: str, cwd: str) -> set[PathClass]:
 def _secret_classes(path: str) -> set[PathClass]:
     sorts: tuple[tuple[PathClass, re.Pattern[str]], ...] = (
         ("credentials", _CREDENTIALS), ("startup", _STARTUP), ("history", _HISTORY),
-        ("agent-settings", _AGENT_SETTINGS), ("claudebench-data", _OUR_DATA),
+        ("agent-settings", _AGENT_SETTINGS), ("claudebench-data", _OUR_DATA), ("git-hooks", _GIT_HOOKS), ("ci", _CI),
     )  # fmt: skip
     return {name for name, pattern in sorts if pattern.search(path)}

@@ -73,6 +73,7 @@ class Decided(msgspec.Struct, rename="camel", kw_only=True):
     allow: bool
     decision: Literal["allow", "deny", "ask", "rewrite"]
     recorded: bool
+    rules_version: str
     warnings: list[str] = []
     reason: str | UnsetType = UNSET
     rule_id: str | UnsetType = UNSET

@@ -7,6 +7,7 @@ first-in-first-out queue. The promises:
 - What was never handed to the socket is `not_done`; what was, and got no answer, is `unknown`. Nothing is retried
   blindly: only NOSCRIPT, which says that nothing ran, is answered by sending the script's text in the same slot.
 - A new connection serves only after every script is loaded.
+- `generation` counts the connections: what is sent under one number is run in the order in which it was sent.
 - A silent store (no reply to the oldest call for `timeout_s`) refuses new calls at once until it speaks again; after
   `silence_max_s` the socket is given up and made anew.
 - At most `calls_max` calls wait; one more is refused.
@@ -151,6 +152,7 @@ class Connection:
         self._wire: _Wire | None = None
         self._maintainer: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
+        self.generation = 0
         self._cause: BaseException | None = None
         self.refuses_growth: Callable[[], bool] = lambda: False
         self.on_full_disk: Callable[[], None] = lambda: None
@@ -256,6 +258,7 @@ class Connection:
 
     async def _serve(self, wire: _Wire) -> None:
         self._wire, self._served = wire, True
+        self.generation += 1
         self._up.set()
         try:
             await wire.lost

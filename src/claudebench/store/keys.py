@@ -56,6 +56,7 @@ KEYS: dict[str, Key] = {
         Key("ls", "ls:{status}:{order}", "zset", "n -> order value, per status and for `all`"),
         Key("dead", "dead", "zset", "n -> ms: dead letters"),
         Key("ev", "ev", "stream", "the event log of the workspace"),
+        Key("sent", "sent:{writer}", "string", "the highest number of a fact that this writer got through; a day"),
         Key("workspaces", "workspaces", "set", "under `_`: the workspaces that were ever entered, at most 10,000"),
     )
 }

@@ -55,10 +55,18 @@ async def metrics(request: model.Ask, context: Context, log: EventLog, observer:
     return figures
 
 
+@handler("event.list", pattern=A, consistency=Consistency.ORDERED, changes=False)
+async def events(request: model.EventList, context: Context, log: EventLog) -> model.Events:
+    """Return the events behind a position, oldest first. A filter may leave a page short of its limit."""
+    page, more = await log.page(context.workspace, request.after, request.limit)
+    wanted = [each for each in page if not request.types or each.type in request.types]
+    return model.Events(wanted, has_more=more, next_after=page[-1].id if page else request.after)
+
+
 @handler("system.discover", pattern=A, consistency=Consistency.DERIVED, changes=False)
 async def discover(request: model.Ask, observer: Observer) -> model.Commands:  # noqa: ARG001
     """Return every command of this server with its schemas, labels and doors."""
     return model.Commands(observer.declared())
 
 
-COMMANDS = (health, get_state, metrics, discover)
+COMMANDS = (health, get_state, metrics, events, discover)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
+
+from claudebench.events.model import Event
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
@@ -34,6 +36,22 @@ class State(msgspec.Struct, rename="camel"):
     tasks: list[Any]
     instances: list[Any]
     recent_events: list[Any]
+
+
+class EventList(Ask):
+    """event.list. `after` is a position, as events and changes name it; no type given means all."""
+
+    after: Annotated[str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$")] = ""
+    types: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)] = []
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class Events(msgspec.Struct, rename="camel"):
+    """A page of the log; `nextAfter` asks for the next."""
+
+    events: list[Event]
+    has_more: bool
+    next_after: str
 
 
 class CommandMetrics(msgspec.Struct, rename="camel"):

@@ -31,7 +31,8 @@ class Server:
         self.ready: dict[str, Any] = {}
         self.process: asyncio.subprocess.Process
         self._options = options
-        self._env = {**os.environ, **(env or {})}
+        own_rules = {"CLAUDEBENCH_RULES": str(data_dir.parent / "rules.toml")}
+        self._env = {**os.environ, **own_rules, **(env or {})}
 
     @property
     def url(self) -> str:

@@ -31,12 +31,21 @@ class _Figures:
     def __init__(self, app: App) -> None:
         self._instruments = app.observer.instruments()
         self._store_up = app.connection.is_up
+        self._spool = app.spool
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family (prometheus_client calls this)."""
         up = GaugeMetricFamily("claudebench_store_up", "Whether a call to the store would be sent now")
         up.add_metric([], float(self._store_up))
         yield up
+        waiting = GaugeMetricFamily("claudebench_spool_waiting", "Decisions that the log has not acknowledged")
+        waiting.add_metric([], self._spool.waiting)
+        yield waiting
+        dropped = CounterMetricFamily(
+            "claudebench_spool_dropped", "Decisions that are in no record: the spool was full"
+        )
+        dropped.add_metric([], self._spool.dropped)
+        yield dropped
         seconds = SummaryMetricFamily(
             "claudebench_command_seconds", "Duration of commands", labels=["command", "pattern"]
         )

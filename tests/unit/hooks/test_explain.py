@@ -13,7 +13,7 @@ from claudebench.hooks import corpus
 from claudebench.hooks import guard as guard_module
 from claudebench.hooks.guard import Guard
 from claudebench.hooks.model import ToolCall
-from claudebench.hooks.rules import builtin
+from claudebench.hooks.rulebook import builtin
 
 CORPUS = tomllib.loads((Path(__file__).parent / "corpus.toml").read_text())
 LINES = [case["line"] for cases in CORPUS.values() for case in cases]

@@ -11,7 +11,9 @@ import pytest
 from claudebench.hooks import guard as guard_module
 from claudebench.hooks.guard import Guard, kind_of
 from claudebench.hooks.model import Decision, ToolCall
-from claudebench.hooks.rules import RuleSet, builtin, read
+from claudebench.hooks.rulebook import builtin
+from claudebench.hooks.rulefile import read
+from claudebench.hooks.rules import RuleSet
 
 if TYPE_CHECKING:
     from claudebench.hooks.rules import Hit
@@ -178,7 +180,7 @@ def test_decisions_are_kept_within_a_bound(guard: Guard, monkeypatch: pytest.Mon
         fresh.decide(bash(f"ls {number}"))
     assert fresh.decide(bash("cat large-file")) is not first
     fresh.rules = RuleSet(
-        read('[[rule]]\nid="x"\nseverity="low"\naction="deny"\nreason="r"\n[[rule.command]]\nprogram=["ls"]', "t")
+        read('[[rule]]\nid="x"\nseverity="low"\naction="deny"\nreason="r"\n[[rule.command]]\nprogram=["ls"]', "t").rules
     )
     assert fresh.decide(bash("ls 4")).decision == "deny"
 

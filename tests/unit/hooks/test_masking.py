@@ -7,7 +7,7 @@ import pytest
 from claudebench.hooks.guard import Guard
 from claudebench.hooks.masking import masked, masked_words
 from claudebench.hooks.model import ToolCall
-from claudebench.hooks.rules import builtin
+from claudebench.hooks.rulebook import builtin
 
 KEPT = "h4nd"  # what stands beside a secret and must stay
 SECRET = "s3cr3t-v4lue"

@@ -6,7 +6,9 @@ import pytest
 
 from claudebench.errors import SettingsError
 from claudebench.hooks.paths import Places
-from claudebench.hooks.rules import RuleSet, builtin, read
+from claudebench.hooks.rulebook import builtin
+from claudebench.hooks.rulefile import read
+from claudebench.hooks.rules import RuleSet
 from claudebench.hooks.shell import parse
 
 HEAD = '[[rule]]\nid = "r"\nseverity = "low"\naction = "deny"\nreason = "no"\n'
@@ -69,15 +71,15 @@ def test_a_wrong_file_is_refused_by_name(text: str, said: list[str]) -> None:
 )
 def test_tables_match_commands(table: str, line: str, fits: bool) -> None:  # noqa: FBT001
     """Each key of a table means what it says."""
-    rules = RuleSet(read(f"{HEAD}[[rule.command]]\n{table}", "t"))
+    rules = RuleSet(read(f"{HEAD}[[rule.command]]\n{table}", "t").rules)
 
     assert bool(rules.on_script(parse(line), Places())) is fits
 
 
 def test_the_version_names_the_content() -> None:
     """Equal rules have equal versions, other rules another one."""
-    one = read(HEAD + '[[rule.command]]\nprogram=["a"]', "t")
-    other = read(HEAD + '[[rule.command]]\nprogram=["b"]', "t")
+    one = read(HEAD + '[[rule.command]]\nprogram=["a"]', "t").rules
+    other = read(HEAD + '[[rule.command]]\nprogram=["b"]', "t").rules
 
     assert RuleSet(one).version == RuleSet(list(one)).version != RuleSet(other).version
     assert len(builtin().version) == 12
@@ -94,7 +96,7 @@ def test_builtin_reasons_tell_what_to_do() -> None:
 
 def test_rules_may_be_meant_for_some_tools() -> None:
     """A rule with `tools` covers those alone, without regard to case."""
-    (rule,) = read(HEAD.replace("reason", 'tools = ["mcp__*"]\nreason') + '[[rule.command]]\nprogram=["a"]', "t")
+    (rule,) = read(HEAD.replace("reason", 'tools = ["mcp__*"]\nreason') + '[[rule.command]]\nprogram=["a"]', "t").rules
 
     assert rule.covers("MCP__x__bash")
     assert not rule.covers("Bash")

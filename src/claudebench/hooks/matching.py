@@ -1,0 +1,203 @@
+"""Does one table of a rule fit: a simple command, a file that is about to be written, the parameters of a tool."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from claudebench.hooks import expressions
+from claudebench.hooks.hosts import hosts_in, hosts_of_words
+from claudebench.hooks.paths import PathClass, Places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from claudebench.hooks.model import ToolCall
+    from claudebench.hooks.shell import Command, Script
+
+Words = tuple[str, ...]
+Classes = tuple[PathClass, ...]
+
+
+class CommandMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one simple command must look like."""
+
+    program: Words = ()  # names of programs, globs allowed
+    verb: Words = ()  # its first operand: "push" of git
+    values: Words = ()  # options whose next word is their value and no operand
+    flags: Words = ()
+    without: Words = ()
+    operands: str | None = None  # a regular expression that one operand matches as a whole
+    operands_max: int | None = None  # at most so many, the verb not counted
+    prefix: str = ""  # judge only words that begin so, without it: "of=" of dd
+    last: bool = False  # judge only the last operand: where cp copies to
+    paths: Classes = ()  # an operand points there
+    carries: Classes = ()  # any word, also behind "@" or "=", or its input, points there
+    reads: Classes = ()  # a command whose output it gets names such a path
+    writes: Classes = ()  # a redirection writes there
+    output_of: Words = ()  # it runs the output of one of these programs as code
+    wrapped: Words = ()  # it stands behind one of these
+    hosts: Words = ()  # a word names such a host, globs allowed
+    text: str | None = None  # a regular expression found in its words or in what it reads
+    recursive: bool = False  # a function that starts itself, in a pipeline or in the background
+
+
+class FileMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file that is about to be written must look like."""
+
+    paths: Classes = ()
+    like: Words = ()  # globs on the absolute path
+    text: str | None = None  # a regular expression found in what is written
+
+
+class CallMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the parameters of a tool must look like."""
+
+    hosts: Words = ()  # a URL in them names such a host, globs allowed
+    text: str | None = None  # a regular expression found in one of their texts
+
+
+class _Arguments(msgspec.Struct):
+    """The words of a command behind its name, sorted into options and operands."""
+
+    letters: set[str]
+    options: set[str]
+    operands: list[str]
+
+
+def _arguments(words: Sequence[str], values: Sequence[str]) -> _Arguments:
+    found = _Arguments(set(), set(), [])
+    rest = iter(words[1:])
+    for word in rest:
+        if word == "--":
+            found.operands += rest
+        elif not word.startswith("-") or word == "-":
+            found.operands.append(word)
+        else:
+            _option(word, found)
+            if word in values:
+                next(rest, None)
+    return found
+
+
+def _option(word: str, found: _Arguments) -> None:
+    found.options.add(word.partition("=")[0])
+    if not word.startswith("--"):
+        found.letters.update(word[1:])
+
+
+def _has(flag: str, found: _Arguments, *, abbreviated: bool) -> bool:
+    if len(flag) == 2:  # noqa: PLR2004 - a dash and a letter
+        return flag[1] in found.letters
+    if flag in found.options:
+        return True
+    return abbreviated and flag.startswith("--") and any(len(o) > 4 and flag.startswith(o) for o in found.options)  # noqa: PLR2004
+
+
+def fits_command(match: CommandMatch, command: Command, script: Script, places: Places) -> bool:
+    """Whether every condition of the table holds; the cheap ones are asked first."""
+    return (
+        (not match.recursive or command.recursive)
+        and (not match.wrapped or not set(command.wrappers).isdisjoint(match.wrapped))
+        and (not match.writes or _writes(match.writes, command, places))
+        and (not match.output_of or _runs_output(match.output_of, command, script))
+        and (not _asks_words(match) or _fits_words(match, command, places))
+        and (not match.hosts or _names_host(match.hosts, hosts_of_words(command.words)))
+        and (not match.text or _holds_text(match.text, command))
+        and (not match.carries or _carries(match, command, places))
+        and (not match.reads or _gets(match.reads, command, script, places))
+    )
+
+
+def _asks_words(match: CommandMatch) -> bool:
+    return bool(match.verb or match.flags or match.without or match.paths or match.operands)
+
+
+def _fits_words(match: CommandMatch, command: Command, places: Places) -> bool:
+    found = _arguments(command.words, match.values)
+    operands = found.operands
+    if match.verb:
+        if not operands or operands[0] not in match.verb:
+            return False
+        operands = operands[1:]
+    if not all(any(_has(one, found, abbreviated=True) for one in entry.split()) for entry in match.flags):
+        return False
+    if any(_has(one, found, abbreviated=False) for one in match.without):
+        return False
+    if match.operands_max is not None and len(operands) > match.operands_max:
+        return False
+    if match.operands and not any(expressions.whole(match.operands, one) for one in operands):
+        return False
+    return not match.paths or _points(match, command, operands, places)
+
+
+def _points(match: CommandMatch, command: Command, operands: Sequence[str], places: Places) -> bool:
+    if match.prefix:
+        operands = [word[len(match.prefix) :] for word in command.words[1:] if word.startswith(match.prefix)]
+    if match.last:
+        operands = operands[-1:]
+    return any(not places.classes(word, command.directory).isdisjoint(match.paths) for word in operands)
+
+
+def _writes(wanted: Classes, command: Command, places: Places) -> bool:
+    return any(
+        redirect.writes and not places.classes(redirect.target, command.directory).isdisjoint(wanted)
+        for redirect in command.redirects
+    )
+
+
+def _runs_output(programs: Words, command: Command, script: Script) -> bool:
+    start, end = command.code_from
+    return any(one.program in programs for one in script.commands[start:end])
+
+
+def _holds_text(pattern: str, command: Command) -> bool:
+    return expressions.found(pattern, " ".join(command.words)) or expressions.found(pattern, command.stdin or "")
+
+
+def _carries(match: CommandMatch, command: Command, places: Places) -> bool:
+    named = _names_path(match.carries, command, match.values, places)
+    inputs = [r.target for r in command.redirects if not r.writes]
+    return named or any(not places.classes(one, command.directory).isdisjoint(match.carries) for one in inputs)
+
+
+def _gets(wanted: Classes, command: Command, script: Script, places: Places) -> bool:
+    sources = (*script.commands[slice(*command.upstream)], *script.commands[slice(*command.inner)])
+    return any(_names_path(wanted, one, (), places) for one in sources)
+
+
+def _names_path(wanted: Classes, command: Command, values: Words, places: Places) -> bool:
+    skip = False
+    for word in command.words[1:]:
+        if skip or word in values:
+            skip = not skip
+            continue
+        path = re.split(r"[@=]", word)[-1]
+        if ("/" in path or "." in path or "id_" in path) and not places.classes(path, command.directory).isdisjoint(
+            wanted
+        ):
+            return True
+    return any(not places.classes(r.target, command.directory).isdisjoint(wanted) for r in command.redirects)
+
+
+def fits_file(match: FileMatch, path: str, content: str, places: Places) -> bool:
+    """Whether every condition of the table holds for a file."""
+    if match.paths and places.classes(path).isdisjoint(match.paths):
+        return False
+    if match.like and not any(fnmatchcase(places.absolute(path), one) for one in match.like):
+        return False
+    return not match.text or expressions.found(match.text, content)
+
+
+def fits_call(match: CallMatch, call: ToolCall) -> bool:
+    """Whether every condition of the table holds for the parameters of a tool."""
+    return (not match.hosts or _names_host(match.hosts, hosts_in(call.texts))) and (
+        not match.text or any(expressions.found(match.text, text) for text in call.texts)
+    )
+
+
+def _names_host(wanted: Words, hosts: Iterable[str]) -> bool:
+    return any(fnmatchcase(host, one) for host in hosts for one in wanted)

@@ -1,0 +1,263 @@
+"""Which rules are in force where a call comes from: the built-in ones, the user's, those of its repository.
+
+    built-in  <-  user (~/.config/claudebench/rules.toml)  <-  .claudebench/rules.toml of every folder above the call
+
+An inner file adds rules and overrides the action of outer ones. A repository's file may only tighten: an override that
+loosens counts only while the operator's signature (signature.py) stands under exactly this text.
+
+Files are looked at again once they were not looked at for `FRESH_S`. One that cannot be read any more leaves what it
+last said in force; one that never could be read makes every call ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib import resources
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
+
+from claudebench.errors import SettingsError, nearest
+from claudebench.hooks.model import STRICTNESS
+from claudebench.hooks.rulefile import FILE_BYTES_MAX, RuleFile, read
+from claudebench.hooks.rules import Rule, RuleSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from claudebench.hooks.rulefile import Override
+    from claudebench.hooks.signature import Signature
+
+FRESH_S = 1.0
+FOLDERS_KEPT_MAX = 1_024
+FOLDERS_ABOVE_MAX = 64
+REPOSITORY_FILE = ".claudebench/rules.toml"
+REPOSITORY_BYTES_MAX = 64 * 1024
+GUARD = "guard"
+
+_Stamp = tuple[int, int, int]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Ground(NamedTuple):
+    """What a call stands on: the rules in force there, and the root of its repository."""
+
+    rules: RuleSet
+    root: str | None = None
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One file as it counts: whether it may loosen, or else what it says that may not be read."""
+
+    path: str
+    file: RuleFile
+    loosens: bool = False
+    trouble: str = ""
+
+
+class _Kept(msgspec.Struct):
+    """A file as it was last read."""
+
+    stamp: _Stamp | None = None
+    file: RuleFile | None = None
+    text: str = ""
+    error: str = ""
+
+
+@cache
+def builtin_file() -> RuleFile:
+    """Return the rules that come with the guard."""
+    return read(resources.files("claudebench.hooks").joinpath("rulesets", "builtin.toml").read_text(), "builtin.toml")
+
+
+@cache
+def builtin() -> RuleSet:
+    """Return the built-in rules as a set of their own."""
+    return RuleSet(builtin_file().rules)
+
+
+def compose(layers: Iterable[Layer]) -> RuleSet:
+    """Put files over each other, the outermost first.
+
+    Raises:
+        SettingsError: an inner file uses an id again, or overrides a rule that there is not.
+    """
+    rules = {rule.id: rule for rule in builtin_file().rules}
+    off: dict[str, bool] = {}
+    troubles = []
+    for layer in layers:
+        troubles += [layer.trouble] if layer.trouble else []
+        for override in layer.file.overrides:
+            _override(rules, override, layer)
+        for rule in layer.file.rules:
+            if rule.id in rules:
+                raise SettingsError(f"{layer.path}: rule {rule.id!r} exists already; change it by [[override]]")
+            rules[rule.id] = rule
+        off |= {switch.name: not switch.enabled for switch in layer.file.hooks if layer.loosens}
+    if off.get(GUARD):
+        raise SettingsError("the guard itself cannot be switched off by [[hook]]")
+    return RuleSet(tuple(rules.values()), "; ".join(troubles), frozenset(name for name in off if off[name]))
+
+
+def _override(rules: dict[str, Rule], override: Override, layer: Layer) -> None:
+    rule = rules.get(override.id)
+    if rule is None:
+        like = nearest(override.id, rules)
+        hint = f"; did you mean {like!r}?" if like else ""
+        raise SettingsError(f"{layer.path}: [[override]] of {override.id!r}, which is no rule{hint}")
+    new = 0 if override.action == "off" else STRICTNESS[override.action]
+    if new < STRICTNESS[rule.action] and not layer.loosens:
+        return
+    if override.action == "rewrite" and not (rule.command and all(match.wrapped for match in rule.command)):
+        raise SettingsError(f"{layer.path}: {rule.id!r} cannot be 'rewrite': not all its commands name 'wrapped'")
+    if override.action == "off":
+        del rules[rule.id]
+    else:
+        rules[rule.id] = msgspec.structs.replace(rule, action=override.action)
+
+
+class Rulebook:
+    """Every rule file that matters to this process, read when it has changed."""
+
+    def __init__(
+        self,
+        user: Path | None = None,
+        signature: Signature | None = None,
+        *,
+        clock: Callable[[], float] = monotonic,
+        on_error: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take the user's file, who checks signatures, the clock, and whom to tell about an unreadable file."""
+        self._user = user
+        self._signature = signature
+        self._clock = clock
+        self._on_error = on_error
+        self._files: dict[str, _Kept] = {}
+        self._sets: dict[tuple[Layer, ...], RuleSet] = {}
+        self._grounds: dict[str | None, tuple[float, Ground]] = {}
+        self._reader = ThreadPoolExecutor(1, "rules")
+
+    async def at(self, cwd: str | None) -> Ground:
+        """Return the rules for a call from this folder; files are read off the event loop."""
+        kept = self._grounds.get(cwd)
+        if kept is not None and self._clock() - kept[0] < FRESH_S:
+            return kept[1]
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self.look, cwd)
+
+    def look(self, cwd: str | None) -> Ground:
+        """Read what has changed and return the rules for a call from this folder; one thread at a time."""
+        folders = list(_folders(cwd))
+        root = next((folder for folder in folders if os.path.lexists(f"{folder}/.git")), None)
+        layers = [layer for layer in self._layers(folders) if layer]
+        ground = Ground(self._composed(tuple(layers)), root)
+        _keep(self._grounds, cwd, (self._clock(), ground))
+        return ground
+
+    def check(self) -> None:
+        """Raise SettingsError when the user's own file cannot be used."""
+        rules = self.look(None).rules
+        if rules.trouble:
+            raise SettingsError(rules.trouble)
+
+    def _layers(self, folders: list[str]) -> Iterator[Layer | None]:
+        if self._user is not None:
+            yield self._layer(str(self._user), FILE_BYTES_MAX, own=True)
+        for folder in reversed(folders):
+            yield self._layer(f"{folder}/{REPOSITORY_FILE}", REPOSITORY_BYTES_MAX, own=False)
+
+    def _layer(self, path: str, bytes_max: int, *, own: bool) -> Layer | None:
+        stamp = _stamp(path)
+        kept = self._files.get(path)
+        if stamp is None:
+            self._files.pop(path, None)
+            return None
+        if kept is None or kept.stamp != stamp:
+            kept = _keep(self._files, path, self._read(path, bytes_max, stamp, kept))
+        loosens = own or (self._signature is not None and self._signature.holds(path, kept.text))
+        return Layer(path, kept.file or RuleFile(), loosens, "" if kept.file else kept.error)
+
+    def _read(self, path: str, bytes_max: int, stamp: _Stamp, before: _Kept | None) -> _Kept:
+        try:
+            text = text_of(path, bytes_max)
+            return _Kept(stamp, read(text, path), text)
+        except SettingsError as error:
+            self._tell(error.message)
+            return _Kept(stamp, before.file if before else None, before.text if before else "", error.message)
+
+    def _composed(self, layers: tuple[Layer, ...]) -> RuleSet:
+        if not layers:
+            return builtin()
+        found = self._sets.get(layers)
+        if found is None:
+            found = _keep(self._sets, layers, self._compose(layers))
+        return found
+
+    def _compose(self, layers: tuple[Layer, ...]) -> RuleSet:
+        try:
+            return compose(layers)
+        except SettingsError as error:
+            self._tell(error.message)
+            return RuleSet(builtin_file().rules, error.message)
+
+    def _tell(self, message: str) -> None:
+        if self._on_error is not None:
+            self._on_error(message)
+
+
+def _keep(kept: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
+    """Keep a value; of too many the oldest goes."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > FOLDERS_KEPT_MAX:
+        del kept[next(iter(kept))]
+    return value
+
+
+def _folders(cwd: str | None) -> Iterator[str]:
+    """Yield the folder and those above it, as far as they are looked at."""
+    if not cwd or not cwd.startswith("/") or "\0" in cwd:
+        return
+    folder = os.path.normpath(cwd)
+    for _ in range(FOLDERS_ABOVE_MAX):
+        if not folder.strip("/"):
+            return
+        yield folder
+        folder = folder.rpartition("/")[0]
+
+
+def _stamp(path: str) -> _Stamp | None:
+    """Return what changes when a file does, or None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a path that may hold anything
+    except (OSError, ValueError):
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def text_of(path: str | Path, bytes_max: int = FILE_BYTES_MAX) -> str:
+    """Return the text of a regular file of a bounded size.
+
+    Raises:
+        SettingsError: it is none, too large, or no UTF-8.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise SettingsError(f"{path}: is no regular file")
+            raw = file.read(bytes_max + 1)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    if len(raw) > bytes_max:
+        raise SettingsError(f"{path}: has more than {bytes_max} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is no UTF-8 text") from error
