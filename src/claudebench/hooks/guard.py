@@ -12,7 +12,7 @@ import msgspec
 
 from claudebench.hooks.masking import masked, masked_words
 from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, FailMode, ToolCall, Verdict
-from claudebench.hooks.paths import Places
+from claudebench.hooks.paths import PATH_CHARS_MAX, Places
 from claudebench.hooks.rules import Hit
 from claudebench.hooks.shell import Script, parse
 
@@ -372,8 +372,8 @@ def _strictest(decisions: Iterable[Decision]) -> Decision:
 
 def _judge_write(call: ToolCall, case: _Case) -> Decision:
     paths = paths_of(call)
-    if not paths or not all(isinstance(path, str) and path for path in paths):
-        return _malformed("a tool that writes needs the path of a file, as a text")
+    if not paths or not all(isinstance(path, str) and 0 < len(path) <= PATH_CHARS_MAX for path in paths):
+        return _malformed(f"a tool that writes needs the path of a file, a text of at most {PATH_CHARS_MAX} characters")
     content = _content_of(call.params)
     hits = [hit for path in map(str, paths) for hit in _file_hits(path, content, case)]
     return _with_hits(ALLOW, hits)

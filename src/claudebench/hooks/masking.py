@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from claudebench.hooks import expressions
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -35,10 +37,9 @@ _KNOWN = re.compile(
     r"(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|sk-|xox[abeprs]-|AKIA|ASIA|npm_|pypi-)[\w-]{16,}"
 )
 # Every text that one of the above changes holds one of these.
-_HINT = re.compile(
-    r"pass|token|secret|apikey|[_-](?:key|pwd|auth|credential)|authorization|bearer|://[^/\s:@]*:|mysql|mariadb|curl"
-    r"|-cli|gh[pousr]_|github_pat_|glpat-|sk-|xox|AKIA|ASIA|npm_|pypi-",
-    re.IGNORECASE,
+_HINT = (
+    r"(?i)pass|token|secret|apikey|[_-](?:key|pwd|auth|credential)|authorization|bearer|://[^/\s:@]*:|mysql|mariadb|curl"
+    r"|-cli|gh[pousr]_|github_pat_|glpat-|sk-|xox|AKIA|ASIA|npm_|pypi-"
 )
 _WHOLE_WORD = re.compile(rf"(-{{0,2}}{_NAME}=).+", re.IGNORECASE | re.DOTALL)
 _WHOLE_OPTION = re.compile(rf"--{_NAME}", re.IGNORECASE)
@@ -51,7 +52,7 @@ _PAIRS = {"curl": ("-u", "--user", "-U", "--proxy-user")}
 
 def masked(text: str) -> str:
     """Return the text with the values of its obvious secrets as `***`."""
-    if not _HINT.search(text):
+    if not expressions.found(_HINT, text):
         return text
     text = _SCHEME.sub(rf"\1{MASK}", text)
     text = _BEARER.sub(rf"\1{MASK}", text)

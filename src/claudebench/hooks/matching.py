@@ -116,22 +116,36 @@ def _asks_words(match: CommandMatch) -> bool:
     return bool(match.verb or match.flags or match.without or match.paths or match.operands)
 
 
+def _may_fit(match: CommandMatch, words: Sequence[str]) -> bool:
+    """Tell cheaply that a verb or every option is missing."""
+    if match.verb and not any(verb in words for verb in match.verb):
+        return False
+    return not match.flags or any(word[:1] == "-" for word in words)
+
+
 def _fits_words(match: CommandMatch, command: Command, places: Places) -> bool:
+    if not _may_fit(match, command.words):
+        return False
     found = _arguments(command.words, match.values)
     operands = found.operands
     if match.verb:
         if not operands or operands[0] not in match.verb:
             return False
         operands = operands[1:]
-    if not all(any(_has(one, found, abbreviated=True) for one in entry.split()) for entry in match.flags):
-        return False
-    if any(_has(one, found, abbreviated=False) for one in match.without):
+    if not _fits_options(match, found):
         return False
     if match.operands_max is not None and len(operands) > match.operands_max:
         return False
     if match.operands and not any(expressions.whole(match.operands, one) for one in operands):
         return False
     return not match.paths or _points(match, command, operands, places)
+
+
+def _fits_options(match: CommandMatch, found: _Arguments) -> bool:
+    """Whether every entry of `flags` is there, and nothing of `without`."""
+    return all(any(_has(one, found, abbreviated=True) for one in entry.split()) for entry in match.flags) and not any(
+        _has(one, found, abbreviated=False) for one in match.without
+    )
 
 
 def _points(match: CommandMatch, command: Command, operands: Sequence[str], places: Places) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TEXT_MAX = 2_048
+BEYOND = 1_024
 PATHS_MAX = 32
 _json = msgspec.json.Encoder().encode
 
@@ -25,10 +26,10 @@ def recorded(call: ToolCall) -> dict[str, Any]:
     """Return what the decision's event says of a call: its command, its paths, or its parameters as JSON."""
     kind = kind_of(call.tool)
     if kind == "shell" and (lines := lines_of(call.params)):
-        return {"command": _short(masked("\n".join(lines)))}
+        return {"command": _masked("\n".join(lines))}
     if kind == "write" and (paths := paths_of(call)):
-        return {"paths": [_short(str(path)) for path in paths[:PATHS_MAX]]}
-    return {"input": _short(masked(_json(call.params).decode()))}
+        return {"paths": [str(path)[:TEXT_MAX] for path in paths[:PATHS_MAX]]}
+    return {"input": _masked(_json(call.params).decode())}
 
 
 def recalled(payload: Mapping[str, Any]) -> ToolCall | None:
@@ -48,5 +49,6 @@ def recalled(payload: Mapping[str, Any]) -> ToolCall | None:
         return None
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= TEXT_MAX else text[:TEXT_MAX]
+def _masked(text: str) -> str:
+    """Mask a text and cut it to its bound; what is masked reaches past the cut, so no secret is cut before it."""
+    return masked(text[: TEXT_MAX + BEYOND])[:TEXT_MAX]

@@ -14,6 +14,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Literal, get_args
 
+from claudebench.hooks import expressions
+
 PathClass = Literal[
     "root",  # the file system itself: /, /*, //, /..
     "home",  # somebody's whole home, or all homes
@@ -34,6 +36,8 @@ PathClass = Literal[
 ]
 PATH_CLASSES: tuple[PathClass, ...] = get_args(PathClass)
 
+PATH_CHARS_MAX = 4_096
+PARTS_MAX = 400
 UNKNOWN = "\0"  # stands in a word for text that nobody can know, and that may be empty
 SOME = "\x01"  # the same, but surely not empty
 
@@ -125,14 +129,21 @@ class Places:
         )
         self._root = (root or self.cwd or "").rstrip("/")
         self._ours = ours
-        self._inside: tuple[str, ...] | None = None
+        self._inside: str | None = None
         self.followed = False
         self._below = _normal(self.cwd or "/").rstrip("/") + "/"
         self._real_below: str | None = None
         self._known: dict[tuple[str, str], frozenset[PathClass]] = {}
 
     def classes(self, word: str, directory: str = "") -> frozenset[PathClass]:
-        """Return every class of the path that `word` means in `directory` (relative to the call's own)."""
+        """Return every class of the path that `word` means in `directory` (relative to the call's own).
+
+        What is longer than any path that the system takes is in no class, what is too deep to be followed in every.
+        """
+        if len(word) > PATH_CHARS_MAX:
+            return frozenset()
+        if word.count("/") > PARTS_MAX:
+            return frozenset(PATH_CLASSES)
         known = self._known.get((word, directory))
         if known is None:
             known = self._known[word, directory] = self._classes(word, directory)
@@ -152,9 +163,11 @@ class Places:
         """Whether a path is surely in no place that the call may use as its own."""
         if not self._root or not path.startswith(("/", "~")) or path.startswith("/dev/"):
             return False
+        if f"{path}/".startswith((f"{self._root}/", f"{self.cwd}/")) or _PASSING.match(path):
+            return False
         if self._inside is None:
-            self._inside = tuple({f"{each}/" for each in (self._root, self.cwd or "", os.path.realpath(self._root))})
-        return not f"{path}/".startswith(self._inside) and not _PASSING.match(path)
+            self._inside = f"{os.path.realpath(self._root)}/"
+        return not f"{path}/".startswith(self._inside)
 
     def absolute(self, word: str, directory: str = "") -> str:
         """Return the path without `.`, `..` and doubled slashes; globs stay."""
@@ -284,7 +297,13 @@ def _workdir_classes(path: str, whole: str, cwd: str) -> set[PathClass]:
     return set()
 
 
+# Every path of one of the classes below holds one of these.
+_MARKED = r"(^|/)~?\.[A-Za-z]|id_|/etc/|/cron|Library|Jenkinsfile|-pipelines|claudebench"
+
+
 def _secret_classes(path: str) -> set[PathClass]:
+    if not expressions.found(_MARKED, path):
+        return set()
     sorts: tuple[tuple[PathClass, re.Pattern[str]], ...] = (
         ("credentials", _CREDENTIALS), ("startup", _STARTUP), ("history", _HISTORY),
         ("agent-settings", _AGENT_SETTINGS), ("claudebench-data", _OUR_DATA), ("git-hooks", _GIT_HOOKS), ("ci", _CI),
