@@ -24,7 +24,9 @@ PathClass = Literal[
     "parent",  # a directory above the one that the agent works in
     "workdir",  # the whole directory that the agent works in
     "device",  # a disk, a partition, memory
+    "network",  # a connection to another host that bash opens: /dev/tcp/..., /dev/udp/...
     "credentials",  # private keys, tokens, password files
+    "keys",  # where keys and tokens of a user are kept: ~/.ssh, ~/.aws ..., not the .env of a project
     "startup",  # what runs by itself later: authorized_keys, shell profiles, crontabs
     "history",  # a shell's history
     "agent-settings",  # the settings that decide which hooks an agent runs
@@ -75,6 +77,8 @@ _HARMLESS = re.compile(r"/dev/(null|zero|full|u?random|tty|ptmx|std(in|out|err)|
 _DEVICE = re.compile(
     r"/dev/(sd|hd|vd|xvd|nvme|mmcblk|disk|rdisk|md\d|dm-|loop\d|sr\d|mapper/|mem$|kmem$|port$|block/|\*|\[|\?)",
 )
+_NETWORK = re.compile(r"/dev/(?:tcp|udp)/([^/]*)")
+_NEAR = re.compile(r"127\..*|::1|\[::1\]|[A-Za-z][\w-]*")  # this host, or a name on its own network
 _HOMES = re.compile(r"(/home|/Users)(/[^/]+)?|/root|/var/root")
 _ALL_HOMES = ("/home", "/Users")
 _ALL_WITHIN = re.compile(r"/(\*+|\.\*|\.\?\*|\?\*|\.\[[^/]*\]\*?|\{\*,\.\*\}|\[[^/]*\]\*)$")
@@ -84,9 +88,15 @@ _CREDENTIALS = re.compile(
     r"|\.config/gcloud(/.*)?$|\.azure(/.*)?$|\.vault-token$|\.claude/\.credentials\.json$|\.codex/auth\.json$"
     r"|id_(rsa|dsa|ecdsa|ed25519)$|\.env(\.(local|prod|production))?$)|^/etc/(g?shadow-?|sudoers|krb5\.keytab)$|^/etc/ssh/ssh_host_[^/]*_key$",
 )
+_KEYS = re.compile(
+    r"(^|/)(\.ssh/(id_[^/]*|config|[^/]*\.pem|[^/]*_key)|\.(aws|gnupg|azure)/.+|\.netrc|\.git-credentials|\.pgpass|\.pypirc"
+    r"|\.kube/config|\.docker/config\.json|\.config/(gh|gcloud)/.+|\.vault-token)$"
+)
 _STARTUP = re.compile(
-    r"(^|/)\.ssh/authorized_keys2?$|^~?(/home/[^/]+|/root|/Users/[^/]+)?/\.(bash_profile|bash_login|bashrc|profile|zshrc|zprofile|zshenv)$"
-    r"|^/var/spool/cron(/.*)?$|(^|/)Library/LaunchAgents(/.*)?$",
+    r"(^|/)\.ssh/(authorized_keys2?|rc)$|^~?(/home/[^/]+|/root|/Users/[^/]+)?/\.(bash_profile|bash_login|bash_logout|bashrc|profile"
+    r"|zshrc|zprofile|zshenv|zlogin|zlogout|xprofile|xinitrc|xsessionrc|pam_environment|config/fish/(config\.fish|conf\.d/.*)"
+    r"|config/autostart/.*|config/(systemd/user|environment\.d)/.*|local/share/systemd/user/.*)$"
+    r"|^/var/spool/(cron|at)(/.*)?$|(^|/)Library/Launch(Agents|Daemons)(/.*)?$",
 )
 _HISTORY = re.compile(r"(^|/)\.(bash|zsh|sh|python|psql|mysql)_history$")
 _AGENT_SETTINGS = re.compile(
@@ -101,7 +111,7 @@ _CI = re.compile(
     r"|\.buildkite(/.*)?|\.drone\.yml|bitbucket-pipelines\.yml|\.pre-commit-config\.yaml|\.ci(/.*)?)$"
 )
 _PASSING = re.compile(
-    r"(/tmp|/var/tmp|/private/tmp|/dev/shm)(/|$)|(^~|/home/[^/]+|/root|/Users/[^/]+)/(\.cache|Library/Caches)/"
+    r"(/tmp|/var/tmp|/private/tmp|/dev/shm|(/private)?/var/folders)(/|$)|(^~|/home/[^/]+|/root|/Users/[^/]+)/(\.cache|Library/Caches)/"
 )
 _OUR_DATA = re.compile(
     r"(^|/)\.?claudebench/(.*\.(aof|rdb|key|db|sqlite3?)|rules\.toml)$|(^|/)\.local/share/claudebench(/.*)?$"
@@ -161,7 +171,9 @@ class Places:
 
     def _is_outside(self, path: str) -> bool:
         """Whether a path is surely in no place that the call may use as its own."""
-        if not self._root or not path.startswith(("/", "~")) or path.startswith("/dev/"):
+        if not self._root:
+            return path.startswith("../")
+        if not path.startswith(("/", "~")) or path.startswith("/dev/"):
             return False
         if f"{path}/".startswith((f"{self._root}/", f"{self.cwd}/")) or _PASSING.match(path):
             return False
@@ -253,6 +265,7 @@ def _classes(path: str, cwd: str, home: str | None) -> frozenset[PathClass]:
     if whole == "/" or re.fullmatch(r"/[^/]?\*[^/]*", path) or _WINDOWS_ROOT.match(path):
         found.add("root")
     found |= _system_classes(path, whole)
+    found |= _network_classes(path)
     found |= _home_classes(whole.rstrip("/"), home)
     found |= _workdir_classes(path, whole, cwd)
     found |= _secret_classes(path)
@@ -284,6 +297,11 @@ def _system_classes(path: str, whole: str) -> set[PathClass]:
     return set()
 
 
+def _network_classes(path: str) -> set[PathClass]:
+    connection = _NETWORK.match(path)
+    return {"network"} if connection and not _NEAR.fullmatch(connection[1]) else set()
+
+
 def _home_classes(whole: str, home: str | None) -> set[PathClass]:
     tilde = whole.startswith("~") and "/" not in whole
     return {"home"} if tilde or whole == home or _HOMES.fullmatch(whole) else set()
@@ -298,14 +316,14 @@ def _workdir_classes(path: str, whole: str, cwd: str) -> set[PathClass]:
 
 
 # Every path of one of the classes below holds one of these.
-_MARKED = r"(^|/)~?\.[A-Za-z]|id_|/etc/|/cron|Library|Jenkinsfile|-pipelines|claudebench"
+_MARKED = r"(^|/)~?\.[A-Za-z]|id_|/etc/|/spool/|Library|Jenkinsfile|-pipelines|claudebench"
 
 
 def _secret_classes(path: str) -> set[PathClass]:
     if not expressions.found(_MARKED, path):
         return set()
     sorts: tuple[tuple[PathClass, re.Pattern[str]], ...] = (
-        ("credentials", _CREDENTIALS), ("startup", _STARTUP), ("history", _HISTORY),
+        ("credentials", _CREDENTIALS), ("keys", _KEYS), ("startup", _STARTUP), ("history", _HISTORY),
         ("agent-settings", _AGENT_SETTINGS), ("claudebench-data", _OUR_DATA), ("git-hooks", _GIT_HOOKS), ("ci", _CI),
     )  # fmt: skip
     return {name for name, pattern in sorts if pattern.search(path)}

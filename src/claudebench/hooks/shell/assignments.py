@@ -22,6 +22,9 @@ _RUNS_VALUE = frozenset({
     "PROMPT_COMMAND", "BASH_ENV", "ENV", "GIT_SSH_COMMAND", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_PAGER",
     "EDITOR", "VISUAL", "PAGER",
 })  # fmt: skip
+_REBINDS = frozenset({"BASH_ALIASES", "BASH_CMDS"})
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_EVALUATES = re.compile(r"\[[^\]]*(\$\(|`)")
 
 
 def assign(walk: Walk, node: Node, *, lasting: bool) -> list[tuple[str, str]]:
@@ -40,30 +43,50 @@ def assign(walk: Walk, node: Node, *, lasting: bool) -> list[tuple[str, str]]:
 def _assign_array(walk: Walk, node: Node, name: str) -> list[tuple[str, str]]:
     for child in node.children:
         walk.within(child)
-    walk.scope.variables[name] = (UNKNOWN, False)
+    _keep(walk, name, Word(UNKNOWN, sure=False), lasting=True)
     return [(name, UNKNOWN)]
 
 
 def _keep(walk: Walk, name: str, word: Word, *, lasting: bool) -> None:
     if is_live(word.text):
         walk.found.doubt("a variable holds a substitution as text")
-    if name in _RUNS_VALUE and word.text:
-        nest(walk, word.text, Parts())
-    if not lasting:
-        return
-    walk.scope.variables[name] = (word.text, word.sure)
-    walk.scope.splits = walk.scope.splits and name != "IFS"
+    run_value(walk, name, word.text)
+    if name in _REBINDS:
+        walk.found.doubt("it changes what the name of a command means")
+    if lasting:
+        walk.scope.assign(name, word.text, sure=word.sure and name not in walk.found.odd)
+
+
+def run_value(walk: Walk, name: str, value: str) -> None:
+    """Follow the value of a variable whose value is a shell line to some program."""
+    if name in _RUNS_VALUE and value:
+        nest(walk, value, Parts())
 
 
 def assign_operands(walk: Walk, parts: Parts) -> None:
-    """`read`, `mapfile`, `getopts`, `unset`, `let`: the names among their words get values that nobody knows."""
+    """`read`, `getopts`, `unset`, `let`: the names among their words get values that nobody knows."""
+    check_subscripts(walk, parts)
     for word in parts.words[1:]:
-        name = re.match(r"[A-Za-z_]\w*", word.text)
+        name = _NAME.match(word.text)
         if name:
-            walk.scope.variables[name[0]] = (UNKNOWN, False)
+            walk.scope.assign(name[0], UNKNOWN, sure=False)
+
+
+def assign_lines(walk: Walk, parts: Parts) -> None:
+    """`mapfile`: fills an array, and may run a command for every few lines."""
+    if any(re.match(r"-\w*C", word.text) for word in parts.words):
+        walk.found.doubt("mapfile runs a command for what it reads")
+    assign_operands(walk, parts)
+
+
+def check_subscripts(walk: Walk, parts: Parts) -> None:
+    """Bash expands the subscript in the name of an element once more: `test -v 'a[$(rm x)]'` removes x."""
+    if any(_EVALUATES.search(word.text) for word in parts.words[1:]):
+        walk.found.doubt("a subscript holds a substitution as text")
 
 
 def assign_printed(walk: Walk, parts: Parts) -> None:
     """`printf -v name`: the name gets a value that nobody knows."""
-    if len(parts.words) > 2 and parts.words[1].text == "-v":  # noqa: PLR2004 - the name stands third
-        assign_operands(walk, replace(parts, words=parts.words[1:3]))
+    if len(parts.words) > 1 and parts.words[1].text.startswith("-v"):
+        name = parts.words[1].text[2:]
+        assign_operands(walk, replace(parts, words=[parts.words[0], Word(name), *parts.words[2:3]]))

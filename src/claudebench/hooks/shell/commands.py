@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from claudebench.hooks.shell.assignments import assign
 from claudebench.hooks.shell.functions import call
+from claudebench.hooks.shell.limits import COMMANDS_MAX
 from claudebench.hooks.shell.model import NOTHING, Command
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.redirects import REDIRECTS, redirect
 from claudebench.hooks.shell.shells import SHELLS, code_from, shell
-from claudebench.hooks.shell.words import dollar, words_of
+from claudebench.hooks.shell.words import dollar, is_plain, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,27 +22,54 @@ if TYPE_CHECKING:
 
     from claudebench.hooks.shell.walk import Walk
 
+_IN_THIS_SHELL = frozenset(
+    {"eval", ".", "source", "command", "builtin", "time", "trap", "exec", "mapfile", "readarray"}
+)
+_VERSIONED = re.compile(r"(python|pypy|perl|ruby|php)[\d.]+")
+_ASSIGNS = re.compile(r"[A-Za-z_]\w*(\[.*\])?\+?=")
 _GLOB = re.compile(r"[*?\[]")
-_RESERVED = frozenset({
+RESERVED = frozenset({
     "!", "then", "do", "done", "fi", "else", "elif", "if", "while", "until", "for", "case", "esac", "function",
     "select", "{", "}", "in", "]]", ";;",
 })  # fmt: skip
+_WORDS = frozenset({"word", "command_name", "number"})
 
 
 def simple(walk: Walk, node: Node, redirects: Sequence[Node] = ()) -> None:
     """A simple command: assignments, words and redirections, in any order."""
     first = len(walk.found.commands)
     parts = Parts(wrappers=walk.outer.wrappers, prefixes=walk.outer.prefixes)
+    words = parts.words
     assigned: list[Node] = []
+    end = -1
     for child in chain(node.children, redirects):
-        if child.type == "variable_assignment":
+        kind, start = child.type, child.start_byte
+        if start == end and kind not in REDIRECTS:
+            walk.found.doubt("a word has a part that the grammar takes for another word")
+        end = child.end_byte if kind not in REDIRECTS and kind != "$" else -1
+        if kind in _WORDS and not walk.escapes:
+            text = walk.text(child)
+            if is_plain(text) and not walk.found.step():
+                words.append(Word(text, start))
+                continue
+        if kind == "variable_assignment":
             assigned.append(child)
         else:
             _add(walk, child, parts)
     for child in assigned:
-        parts.assignments += assign(walk, child, lasting=not parts.words)
+        parts.assignments += assign(walk, child, lasting=not words)
+    if assigned and words:
+        _assign_for_a_while(walk, parts)
     parts.inner = walk.found.since(first)
     run(walk, parts)
+
+
+def _assign_for_a_while(walk: Walk, parts: Parts) -> None:
+    """`NAME=value eval ...`: what runs in this shell sees the value, what follows it does not."""
+    name = parts.words[0].text
+    if name in walk.found.functions or name in _IN_THIS_SHELL:
+        for key, value in parts.assignments:
+            walk.scope.assign(key, value, sure=False)
 
 
 def _add(walk: Walk, node: Node, parts: Parts) -> None:
@@ -61,14 +89,19 @@ def _add(walk: Walk, node: Node, parts: Parts) -> None:
 
 def run(walk: Walk, parts: Parts) -> None:
     """Note a command and follow what it would run in its turn."""
+    if len(walk.found.commands) > COMMANDS_MAX:
+        walk.found.doubt("it is nested or repeated too often")
+        return
     _check_words(walk, parts)
     command = note(walk, parts)
     if not parts.words:
         return
     name = command.program
     if name in walk.found.functions:
-        call(walk, name, parts.words)
+        call(walk, name, parts)
     follow = walk.grammar.programs.get(name)
+    if follow is None and name[-1:].isdigit() and (versioned := _VERSIONED.fullmatch(name)):
+        follow = walk.grammar.programs[versioned[1]]
     if follow is not None:
         follow(walk, parts)
     elif name in SHELLS:
@@ -81,9 +114,13 @@ def _check_words(walk: Walk, parts: Parts) -> None:
     name = parts.words[0]
     if not name.sure or _GLOB.search(name.text):
         walk.found.doubt("the name of a program is only known when it runs")
-    if name.text in _RESERVED:
+    if name.text in RESERVED:
         walk.found.doubt(f"the reserved word {name.text} stands where a command should")
-    if any(word.lone_brace for word in parts.words):
+    if "=" in name.text and _ASSIGNS.match(name.text):
+        walk.found.doubt("an assignment stands where a program should")
+    if name.text in walk.found.aliases:
+        walk.found.doubt("an alias is called")
+    if walk.braces and any(word.lone_brace for word in parts.words):
         walk.found.doubt("a lone brace stands among its words")
 
 
@@ -91,7 +128,7 @@ def note(walk: Walk, parts: Parts) -> Command:
     """Note a command. What it reads and what it runs as code follows from where it stands."""
     stdin = parts.stdin or walk.scope.stdin
     command = Command(
-        words=tuple(word.text for word in parts.words),
+        words=tuple([word.text for word in parts.words]),
         assignments=tuple(parts.assignments),
         redirects=tuple(parts.redirects),
         wrappers=parts.wrappers,

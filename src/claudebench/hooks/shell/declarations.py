@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from claudebench.hooks.shell.assignments import assign, assign_operands
+from claudebench.hooks.shell.assignments import assign, assign_operands, check_subscripts
 from claudebench.hooks.shell.commands import note
 from claudebench.hooks.shell.parts import Parts, Word
+from claudebench.hooks.shell.residue import is_live
 from claudebench.hooks.shell.words import words_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
     from claudebench.hooks.shell.walk import Walk
+
+_SHAPES = re.compile(r"[-+]\w*[rilucn]")
 
 
 def assigned(walk: Walk, node: Node) -> None:
@@ -41,6 +44,21 @@ def declared(walk: Walk, node: Node) -> None:
     parts.inner = walk.found.since(first)
     if node.type == "unset_command":
         assign_operands(walk, parts)
+    _check_attributes(walk, parts)
     note(walk, parts)
     if any(re.fullmatch(r"-\w*n\w*", word.text) for word in parts.words[1:]) and parts.words[0].text != "export":
         walk.found.doubt("a name stands for another variable")
+
+
+def _check_attributes(walk: Walk, parts: Parts) -> None:
+    """A variable that is read-only, a number or of one case may not hold what is assigned to it."""
+    check_subscripts(walk, parts)
+    name, *words = [word.text for word in parts.words]
+    if any(is_live(word) for word in words):
+        walk.found.doubt("a declaration holds a substitution as text")
+    if name == "readonly" or any(_SHAPES.match(word) for word in words):
+        names = [key for key, _ in parts.assignments] + [word.partition("=")[0] for word in words]
+        walk.found.odd.update(names)
+        for key in names:
+            if key in walk.scope.variables:
+                walk.scope.variables[key] = (walk.scope.variables[key][0], False)

@@ -10,7 +10,7 @@ from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.output import likely_printed, printed
 from claudebench.hooks.shell.parts import Stdin
 from claudebench.hooks.shell.quoting import quoted as marked
-from claudebench.hooks.shell.quoting import quoted_braces, quoted_value
+from claudebench.hooks.shell.quoting import quoted_braces, quoted_value, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def expansion(walk: Walk, node: Node, *, quoted: bool) -> str:
     if "@" in operators or "!" in operators:
         walk.found.doubt("an expansion evaluates the value of a variable")
     if names and operators[:1] and operators[0] in (":-", "-", ":=", "="):
-        return _with_default(walk, names[0], others, quoted=quoted)
+        return _with_default(walk, names[0], operators[0], others, quoted=quoted)
     for child in others:
         walk.within(child)
     walk.sure = False
@@ -61,13 +61,21 @@ def expansion(walk: Walk, node: Node, *, quoted: bool) -> str:
     return SOME if operators[:1] == ["#"] and node.children[1].type == "#" else UNKNOWN
 
 
-def _with_default(walk: Walk, name: Node, default: Sequence[Node], *, quoted: bool) -> str:
-    value = _value(walk, walk.text(name), quoted=quoted)
-    if walk.text(name) in walk.scope.variables and UNKNOWN in value:
+def _with_default(walk: Walk, node: Node, operator: str, default: Sequence[Node], *, quoted: bool) -> str:
+    name = walk.text(node)
+    value = _value(walk, name, quoted=quoted)
+    if name in walk.scope.variables and UNKNOWN in value:
         walk.inside_of(*default)
         default = ()
     otherwise = "".join(walk.piece(child, quoted=quoted) for child in default)
-    return (otherwise or UNKNOWN) if UNKNOWN in value else value
+    result = value
+    if UNKNOWN in value:
+        result = otherwise or UNKNOWN
+    elif operator[0] == ":" and not value:
+        result = otherwise
+    if operator[-1] == "=":
+        walk.scope.assign(name, unquoted(result), sure=False)
+    return result
 
 
 def arithmetic(walk: Walk, node: Node, *, quoted: bool) -> str:  # noqa: ARG001 - a number needs no quotes
@@ -88,6 +96,8 @@ def substitution(walk: Walk, node: Node, *, quoted: bool) -> str:
         walk.sequence(node)
     commands = walk.found.commands[first:]
     output = printed(commands)
+    if commands and commands[0].program in walk.found.functions:
+        output = None
     if output is None:
         output = likely_printed(commands)
         walk.sure = False

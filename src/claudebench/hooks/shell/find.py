@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from claudebench.hooks.shell.wrappers import inside
+from claudebench.hooks.shell.peeling import inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def find(walk: Walk, parts: Parts) -> None:
         end = next((i for i in range(at, len(texts)) if texts[i] in (";", "+")), len(texts))
         for place in places:
             words = [replace(w, text=place if w.text == "{}" else w.text) for w in parts.words[at:end]]
-            inside(walk, parts.without_input(), words, "find")
+            inside(walk, parts, words, "find")
         at = end
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from claudebench.hooks.shell.scope import Scope, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tree_sitter import Node
 
-    from claudebench.hooks.shell.parts import Word
+    from claudebench.hooks.shell.parts import Parts
     from claudebench.hooks.shell.walk import Found, Walk
 
 
@@ -23,16 +23,18 @@ def define(walk: Walk, node: Node) -> None:
         walk.found.functions.setdefault(walk.text(name), []).append((walk, body))
 
 
-def call(caller: Walk, name: str, words: Sequence[Word]) -> None:
-    """Walk the body of a function with the words that it is called with; a call of itself is not followed."""
-    if name in caller.found.calling:
-        return
-    numbered = {str(at): (word.text, word.sure) for at, word in enumerate(words[1:], 1)}
+def call(caller: Walk, name: str, parts: Parts) -> None:
+    """Walk the body of a function with the words that it is called with; a body that calls itself is not followed."""
+    numbered = {str(at): (word.text, word.sure) for at, word in enumerate(parts.words[1:], 1)}
+    stdin, caller.scope.stdin = caller.scope.stdin, parts.stdin or caller.scope.stdin
     for walk, body in list(caller.found.functions[name]):
+        if body.id in caller.found.active:
+            continue
         outer, walk.scope = walk.scope, caller.scope
         with _with_arguments(caller, numbered):
             _body(walk, name, body)
         walk.scope = outer
+    caller.scope.stdin = stdin
 
 
 def walk_uncalled(found: Found) -> None:
@@ -58,7 +60,9 @@ def _with_arguments(caller: Walk, arguments: dict[str, Value]) -> Iterator[None]
 
 def _body(walk: Walk, name: str, body: Node) -> None:
     walk.found.walked.add(body.id)
+    walk.found.active.add(body.id)
     walk.found.calling.append(name)
     with walk.perhaps():
         walk.statement(body)
     walk.found.calling.pop()
+    walk.found.active.discard(body.id)

@@ -12,13 +12,17 @@ from claudebench.hooks.shell import (
     expansions,
     functions,
     pipelines,
+    runners,
     shells,
     statements,
     words,
 )
 from claudebench.hooks.shell.find import find
+from claudebench.hooks.shell.git import git
+from claudebench.hooks.shell.interpreters import INTERPRETERS, interpret
+from claudebench.hooks.shell.peeling import verb, wrapper
 from claudebench.hooks.shell.walk import Grammar, Piece, Walk
-from claudebench.hooks.shell.wrappers import WRAPPERS, wrapper
+from claudebench.hooks.shell.wrappers import VERBS, WRAPPERS
 from claudebench.hooks.shell.xargs import xargs
 
 if TYPE_CHECKING:
@@ -34,9 +38,10 @@ _STATEMENTS: dict[str, Callable[[Walk, Node], None]] = {
     "list": pipelines.listed,
     "pipeline": pipelines.pipeline,
     "redirected_statement": pipelines.redirected,
+    "file_redirect": pipelines.bare,
     "negated_command": statements.negated,
     "subshell": statements.subshell,
-    "compound_statement": Walk.sequence,
+    "compound_statement": statements.compound,
     "do_group": Walk.sequence,
     "if_statement": statements.conditional,
     "elif_clause": statements.conditional,
@@ -51,7 +56,7 @@ _STATEMENTS: dict[str, Callable[[Walk, Node], None]] = {
     "variable_assignments": declarations.assigned,
     "declaration_command": declarations.declared,
     "unset_command": declarations.declared,
-    "test_command": Walk.inside_of,
+    "test_command": statements.test,
     "comment": statements.comment,
     "ERROR": Walk.error,
 }
@@ -76,7 +81,15 @@ _PIECES: dict[str, Piece] = {
 }
 _PROGRAMS: dict[str, Callable[[Walk, Parts], None]] = {
     **dict.fromkeys(WRAPPERS, wrapper),
+    **dict.fromkeys(VERBS, verb),
     "xargs": xargs,
+    "git": git,
+    **dict.fromkeys(INTERPRETERS, interpret),
+    "parallel": runners.parallel,
+    "tmux": runners.tmux,
+    "screen": runners.screen,
+    **dict.fromkeys(("at", "batch"), runners.at),
+    **dict.fromkeys(("vim", "vi", "nvim", "ex", "view", "gvim"), runners.vim),
     "find": find,
     "eval": shells.evaluate,
     "source": shells.source_file,
@@ -87,10 +100,13 @@ _PROGRAMS: dict[str, Callable[[Walk, Parts], None]] = {
     "pushd": directories.enter,
     "popd": directories.leave,
     "read": assignments.assign_operands,
-    "mapfile": assignments.assign_operands,
-    "readarray": assignments.assign_operands,
+    "mapfile": assignments.assign_lines,
+    "readarray": assignments.assign_lines,
     "getopts": assignments.assign_operands,
     "printf": assignments.assign_printed,
     "let": assignments.assign_operands,
+    "test": assignments.check_subscripts,
+    "wait": assignments.assign_operands,
+    **dict.fromkeys(("hash", "enable", "compgen", "set", "shift"), shells.odd),
 }
 GRAMMAR = Grammar(_STATEMENTS, _PIECES, _PROGRAMS)

@@ -1,15 +1,29 @@
 """How much of a line is followed. Whatever lies beyond one of these is a reason for doubt, never passed over."""
 
 LINE_BYTES_MAX = 16 * 1024
-TREE_MS_MAX = 50  # of processor time for one tree; 16 KiB of dense but sound shell take about 8
-TREE_ROUNDS_MAX = 800  # of a hundred steps of the tree's parser; 16 KiB of sound shell take up to 520
-UNTIMED_BYTES_MAX = 512  # a text this short always has its tree within that
+SOURCE_BYTES_MAX = 24 * 1024  # of a line and all texts for shells in it
+TREE_ROUNDS_MAX = 100  # of a hundred steps of the tree's parser: 3,000 nodes or so
+TREE_READS_MAX = 256  # of as many bytes: 16 KiB of sound shell take up to 131
+UNBOUND_BYTES_MAX = 256  # a text this short always has its tree at once
+HEREDOCS_MAX = 256  # the time for a tree grows with the square of each of these
+EXPANSIONS_MAX = 512
+NODES_MAX = 2048  # of all trees of a line
 COMMANDS_MAX = 256
 DEPTH_MAX = 64
 NESTED_MAX = 8
 WRAPPERS_MAX = 16  # around one command, shells that are handed a text included
+JOINS_MAX = 256  # lines that a backslash continues
 WORDS_MAX = 64  # what one brace expansion may become
 BRACES_MAX = 16  # in one word
 WORD_CHARS_MAX = LINE_BYTES_MAX  # of one word after expansion
-STEPS_MAX = 4096  # words and parts of words that are resolved in one line
+STEPS_MAX = 1536  # statements, words and parts of words that are followed in one line
+EXPANDED_CHARS_MAX = 32 * 1024  # of all words of a line after expansion
 LOOP_VALUES_MAX = 32  # values of a `for` that are followed one by one
+CODE_BYTES_MAX = 6 * 1024  # of code in another language
+CODE_NODES_MAX = 2048  # of its syntax tree
+CODE_DEPTH_MAX = 32  # of one expression in it
+CODE_VALUES_MAX = 8  # that one name in it may have
+CODE_STEPS_MAX = 512  # from an expression in it to the texts that it may be
+CODE_MARKS_MAX = 1536  # signs in Python code that are no letters, blanks or quotes
+CODE_BRACES_MAX = 256  # Python reads each replacement of an f-string by itself
+CODE_CALLS_MAX = 64  # dangerous ones in it

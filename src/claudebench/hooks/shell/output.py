@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from claudebench.hooks.paths import SOME, UNKNOWN
-from claudebench.hooks.shell.quoting import decode_ansi
+from claudebench.hooks.shell.quoting import decode_ansi, decode_echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _PRINTS_SOME = frozenset({
     "git", "basename", "dirname", "realpath", "readlink", "date", "hostname", "whoami", "id", "nproc", "wc", "uname",
 })  # fmt: skip
+
+_STOPS = re.compile(r"\\c")
 
 
 def printed(commands: Sequence[Command]) -> str | None:
@@ -54,18 +56,18 @@ def _echoed(words: Sequence[str]) -> str | None:
     while rest and re.fullmatch(r"-[neE]+", rest[0]):
         escapes = "e" in rest.pop(0) or escapes
     text = " ".join(rest)
-    return decode_ansi(text) + "\n" if escapes else text + "\n"
+    if escapes and _STOPS.search(text):
+        return None
+    return decode_echo(text) + "\n" if escapes else text + "\n"
 
 
 def _formatted(words: Sequence[str]) -> str | None:
     if not words or words[0].startswith("-"):
         return None
     form, *values = words
+    if _STOPS.search(" ".join(words)):
+        return None
     if "%" not in form:
         return decode_ansi(form)
     match = re.fullmatch(r"%[sb](\\n| |)", form)
-    return (
-        "".join(decode_ansi(v if form[1] == "b" else v.replace("\\", "\\\\")) + decode_ansi(match[1]) for v in values)
-        if match
-        else None
-    )
+    return "".join((decode_echo(v) if form[1] == "b" else v) + decode_ansi(match[1]) for v in values) if match else None

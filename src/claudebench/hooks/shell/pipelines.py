@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from claudebench.hooks.shell.commands import run, simple
@@ -10,7 +11,7 @@ from claudebench.hooks.shell.parts import Parts, Stdin
 from claudebench.hooks.shell.redirects import REDIRECTS, redirect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tree_sitter import Node
 
@@ -26,16 +27,24 @@ def listed(walk: Walk, node: Node, redirects: Sequence[Node] = ()) -> None:
     last = node.named_children[-1]
     for child in node.children:
         own = redirects if child == last else ()
-        if not child.is_named:
-            operator = child.type
-        elif operator == "||":
-            with walk.perhaps():
-                _listed_member(walk, child, own)
+        if child.is_named:
+            joined_by(walk, operator, partial(_listed_member, walk, child, own))
         else:
-            before = dict(walk.scope.variables)
-            _listed_member(walk, child, own)
-            if operator == "&&":
-                _note_changes(walk, before)
+            operator = child.type
+
+
+def joined_by(walk: Walk, operator: str, member: Callable[[], None]) -> None:
+    """Walk a member of a list; what it assigns is not sure behind `&&` and `||`."""
+    if operator == "||":
+        with walk.perhaps():
+            member()
+    elif operator == "&&":
+        before = dict(walk.scope.variables)
+        member()
+        if walk.scope.variables != before:
+            _note_changes(walk, before)
+    else:
+        member()
 
 
 def _listed_member(walk: Walk, node: Node, redirects: Sequence[Node]) -> None:
@@ -56,7 +65,23 @@ def pipeline(walk: Walk, node: Node) -> None:
     for child in node.named_children:
         if child.type == "comment":
             walk.grammar.statements["comment"](walk, child)
-    _piped(walk, [(child, ()) for child in node.named_children if child.type != "comment"])
+    _in_order(walk, node, ())
+
+
+def _in_order(walk: Walk, node: Node, redirects: Sequence[Node]) -> None:
+    """Walk a pipeline; a list that the grammar puts at its end, `a | (b | c && d)`, begins behind it."""
+    members = [child for child in node.named_children if child.type != "comment"]
+    behind: list[tuple[str, Node]] = []
+    while members[-1].type in ("list", "pipeline"):
+        last = members.pop()
+        if last.type == "list":
+            operator = next((child.type for child in last.children if not child.is_named), "")
+            behind.insert(0, (operator, last.named_children[-1]))
+        members += last.named_children[:-1] if last.type == "list" else last.named_children
+    _with_heredocs(walk, [(child, ()) for child in members[:-1]], members[-1], () if behind else redirects)
+    for at, (operator, child) in enumerate(behind, 1):
+        own = redirects if at == len(behind) else ()
+        joined_by(walk, operator, partial(_listed_member, walk, child, own))
 
 
 def redirected(walk: Walk, node: Node) -> None:
@@ -72,16 +97,21 @@ def redirected(walk: Walk, node: Node) -> None:
 
 
 def _with_redirects(walk: Walk, body: Node | None, redirects: Sequence[Node]) -> None:
-    """A pipeline or a single statement, redirected; what follows a heredoc on its line comes after it."""
-    members: list[Member] = [(body, redirects)]
+    """A pipeline or a single statement, redirected."""
     if body is not None and body.type == "pipeline":
-        *before, last = body.named_children
-        members = [*((member, ()) for member in before), (last, redirects)]
+        _in_order(walk, body, redirects)
+    else:
+        _with_heredocs(walk, [], body, redirects)
+
+
+def _with_heredocs(walk: Walk, before: Sequence[Member], last: Node | None, redirects: Sequence[Node]) -> None:
+    """A pipeline whose last member is redirected; what follows a heredoc on its line comes after it."""
+    members: list[Member] = [*before, (last, redirects)]
     rest: list[Node] = []
     for each in redirects:
         if each.type == "heredoc_redirect":
-            piped, others = _rest_of_line(walk, each)
-            members += [(child, ()) for child in piped]
+            piped_on, others = _rest_of_line(walk, each)
+            members += [(child, ()) for child in piped_on]
             rest += others
     _piped(walk, members)
     for child in rest:
@@ -100,22 +130,31 @@ def _rest_of_line(walk: Walk, heredoc: Node) -> tuple[list[Node], list[Node]]:
     return piped, others
 
 
+def bare(walk: Walk, node: Node) -> None:
+    """A redirection that stands alone: `$(<file)`."""
+    _compound(walk, None, [node])
+
+
 def _piped(walk: Walk, members: Sequence[Member]) -> None:
+    piped(walk, [partial(_member, walk, node, redirects) for node, redirects in members])
+
+
+def piped(walk: Walk, members: Sequence[Callable[[], None]]) -> None:
     """Walk the members of a pipeline: each reads what those before it wrote."""
     if len(members) == 1:
-        _member(walk, *members[0])
+        members[0]()
         return
     commands = walk.found.commands
     start = len(commands)
     stdin = walk.scope.stdin
-    for node, redirects in members:
+    for member in members:
         begin = len(commands)
         with walk.apart():
             walk.scope.background = True
             walk.scope.stdin = stdin
             if begin > start:
                 walk.scope.upstream = (start, begin)
-            _member(walk, node, redirects)
+            member()
         stdin = Stdin(printed(commands[begin:]), (start, len(commands)), unknown=True)
 
 

@@ -12,7 +12,9 @@ _QUOTED = {ord(char): 0x10F000 + ord(char) for char in _SPECIAL}
 _QUOTED_BRACES = {ord(char): _QUOTED[ord(char)] for char in "{},"}
 _UNQUOTED = {code: char for char, code in _QUOTED.items()}
 _MARKED_TILDE = chr(_QUOTED[ord("~")])
-_ANSI = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
+_ANSI = re.compile(r"\\(x\{|x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
+_ECHO_QUOTE = re.compile(r"""((?<!\\)(?:\\\\)*)\\(['"?])""")
+_ECHO_OCTAL = re.compile(r"((?<!\\)(?:\\\\)*)\\0([0-7]{0,3})")
 _ANSI_NAMED = {"a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -42,7 +44,15 @@ def decode_ansi(text: str) -> str:
     return _ANSI.sub(lambda match: _ansi_char(match[1]), text)
 
 
+def decode_echo(text: str) -> str:
+    r"""Return what `echo -e` and `%b` make of a text: octal is \0101 there, a quote keeps its backslash."""
+    text = _ECHO_QUOTE.sub(lambda match: f"{match[1]}\\\\{match[2]}", text)
+    return decode_ansi(_ECHO_OCTAL.sub(lambda match: f"{match[1]}\\{int(match[2] or '0', 8) & 0xFF:03o}", text))
+
+
 def _ansi_char(code: str) -> str:
+    if code == "x{":
+        return UNKNOWN
     if code[0] in "xuU" and len(code) > 1:
         value = int(code[1:], 16)
         return chr(value) if value <= sys.maxunicode else UNKNOWN

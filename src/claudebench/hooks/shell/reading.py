@@ -6,8 +6,9 @@ from msgspec.structs import replace
 
 from claudebench.hooks.shell.functions import walk_uncalled
 from claudebench.hooks.shell.grammar import GRAMMAR
-from claudebench.hooks.shell.limits import LINE_BYTES_MAX
+from claudebench.hooks.shell.limits import JOINS_MAX, LINE_BYTES_MAX
 from claudebench.hooks.shell.model import Script
+from claudebench.hooks.shell.plain import read_plain
 from claudebench.hooks.shell.residue import has_control, is_split, joined
 from claudebench.hooks.shell.scope import Scope
 from claudebench.hooks.shell.walk import Found, Walk
@@ -18,23 +19,30 @@ def parse(line: str) -> Script:
     source = line.encode("utf-8", "surrogatepass")
     if len(source) > LINE_BYTES_MAX:
         return Script((), (f"it is longer than {LINE_BYTES_MAX} bytes",))
-    found = _read(line, source)
+    if source.count(b"\\\n") > JOINS_MAX:
+        return Script((), ("it joins more lines than are followed",))
+    found = Found()
+    _read(line, source, found)
     if b"\\\n" in source and is_split(line):
         whole = joined(line)
-        found = _both(found, _read(whole, whole.encode("utf-8", "surrogatepass")))
+        again = Found(nodes=found.nodes, steps=found.steps, chars=found.chars)
+        _read(whole, whole.encode("utf-8", "surrogatepass"), again)
+        found = _both(found, again)
     return Script(tuple(found.commands), tuple(found.unsure))
 
 
-def _read(line: str, source: bytes) -> Found:
-    found = Found()
+def _read(line: str, source: bytes, found: Found) -> None:
     if has_control(line):
         found.doubt("it holds control characters")
+        if "\0" in line:
+            return
     try:
-        Walk(source, found, Scope(), GRAMMAR).script()
+        walk = Walk(source, found, Scope(), GRAMMAR)
+        if not read_plain(walk):
+            walk.script()
         walk_uncalled(found)
     except RecursionError:
         found.doubt("it is nested or repeated too often")
-    return found
 
 
 def _both(first: Found, whole: Found) -> Found:

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
     from claudebench.hooks.shell.walk import Walk
 
+_DESCRIPTOR_ENDS = frozenset({b"%d" % digit for digit in range(10)} | {b"}"})
+_EXPANDS = re.compile(r"(?<!\\)(?:\\\\)*\$[\w{@*#?$!-]")
+_NAMED = re.compile(r"\{\w+\}")
 REDIRECTS = frozenset({"file_redirect", "heredoc_redirect", "herestring_redirect"})
 
 
 def redirect(walk: Walk, node: Node, parts: Parts) -> None:
     """Put one redirection into the parts of its command."""
+    if node.type != "file_redirect" and walk.source[node.start_byte - 1 : node.start_byte] in _DESCRIPTOR_ENDS:
+        walk.found.doubt("a text is the input of a descriptor that the grammar does not see")
     if node.type == "heredoc_redirect":
         _heredoc(walk, node, parts)
     elif node.type == "herestring_redirect":
@@ -30,9 +35,10 @@ def redirect(walk: Walk, node: Node, parts: Parts) -> None:
 
 def _file(walk: Walk, node: Node, parts: Parts) -> None:
     first = len(walk.found.commands)
-    operator, target = "", False
+    operator, target, descriptor = "", False, _own_descriptor(walk, node, parts)
     for child in node.children:
         if child.type == "file_descriptor":
+            descriptor = walk.text(child)
             continue
         if not child.is_named and child.type[0] in "<>&":
             operator = child.type
@@ -44,8 +50,19 @@ def _file(walk: Walk, node: Node, parts: Parts) -> None:
         target = True
         parts.redirects += [Redirect(operator, word.text) for word in words]
     source = walk.found.since(first)
-    if operator == "<":
-        parts.stdin = Stdin(source=source, unknown=source != NOTHING)
+    if descriptor == "0" and operator in ("<", "<&", "<>"):
+        parts.stdin = Stdin(source=source, unknown=source != NOTHING or operator == "<&")
+
+
+def _own_descriptor(walk: Walk, node: Node, parts: Parts) -> str:
+    """Return the number that the grammar took for a word of the command, taken back; "0" if there is none."""
+    before = walk.source[node.start_byte - 1 : node.start_byte]
+    arrow = walk.source[node.start_byte : node.start_byte + 1] in (b"<", b">")
+    if arrow and before.isdigit() and len(parts.words) > 1 and parts.words[-1].text.isdigit():
+        return parts.words.pop().text
+    if arrow and before == b"}" and len(parts.words) > 1 and _NAMED.fullmatch(parts.words[-1].text):
+        return parts.words.pop().text
+    return "0"
 
 
 def _herestring(walk: Walk, node: Node, parts: Parts) -> None:
@@ -109,9 +126,19 @@ def _text(walk: Walk, body: Node, *, literal: bool) -> str | None:
     pieces = body.named_children
     for child in pieces:
         walk.within(child)
-    plain = text if not pieces else "".join(walk.text(child) for child in pieces if child.type == "heredoc_content")
+    plain = _between(walk, body)
     if is_live(plain) or (not pieces and "`" in plain):
         walk.found.doubt("a heredoc holds a substitution that the grammar does not see")
         return None
-    expands = any(child.type != "heredoc_content" for child in pieces)
+    expands = _EXPANDS.search(plain) is not None or any(child.type != "heredoc_content" for child in pieces)
     return None if expands or walk.found.since(first) != NOTHING else re.sub(r"\\([$`\\])|\\\n", r"\1", text)
+
+
+def _between(walk: Walk, body: Node) -> str:
+    """Return the text of a heredoc between its expansions; not all of it has a node."""
+    gaps, at = [], body.start_byte
+    for child in body.named_children:
+        if child.type != "heredoc_content":
+            gaps.append(walk.source[at : child.start_byte])
+            at = child.end_byte
+    return b"\n".join([*gaps, walk.source[at : body.end_byte]]).decode("utf-8", "surrogatepass")

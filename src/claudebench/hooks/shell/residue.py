@@ -8,8 +8,9 @@ _LIVE = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
 _OPERATOR_IN_WORD = re.compile(r"""(?<!\\)(?:\\\\)*[`;&|<>()"'\n]|(?<!\\)(?:\\\\)*\$\(""")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _JOIN = re.compile(r"(?<!\\)(?:\\\\)*\\\n")
-_JOIN_IN_WORD = re.compile(r"[^\s](?<!\\)(?:\\\\)*\\\n\S")
+_JOIN_IN_WORD = re.compile(r"[^\s](?<!\\)(?:\\\\)*\\\n\S|^[ \t]*\\\n", re.MULTILINE)
 _JOIN_AT_END = re.compile(r"(?<!\\)(?:\\\\)*\\\n\s*$")
+_LONE_ESCAPED_BLANK = re.compile(rb"(?<!\\)(?:\\\\)*\\[ \t](?=[ \t\n;&|()<>]|\Z)")
 _ESCAPED_BLANKS = (b"\\ ", b"\\\t")
 
 
@@ -29,7 +30,7 @@ def has_control(text: str) -> bool:
 
 
 def is_split(text: str) -> bool:
-    """Whether a backslash at the end of a line stands inside a word."""
+    """Whether a backslash at the end of a line stands inside a word, or alone: the grammar then joins three lines."""
     return _JOIN_IN_WORD.search(text) is not None
 
 
@@ -46,6 +47,11 @@ def ends_joined(text: str) -> bool:
 def has_escaped_blank(source: bytes) -> bool:
     """Whether a backslash stands before a blank anywhere."""
     return b"\\ " in source or b"\\\t" in source
+
+
+def has_lone_escaped_blank(source: bytes) -> bool:
+    """Whether a word ends in an escaped blank: the grammar does not see that one."""
+    return _LONE_ESCAPED_BLANK.search(source) is not None
 
 
 def behind_escaped_blank(source: bytes, at: int) -> bool:

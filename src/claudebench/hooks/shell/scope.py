@@ -37,6 +37,16 @@ class Scope(msgspec.Struct):
         """Return what a variable holds here; one that the script did not set comes from the environment."""
         return self.variables.get(name) or _from_environment(name)
 
+    def assign(self, name: str, value: str, *, sure: bool) -> None:
+        """Give a variable a value; a new IFS changes how every value is split."""
+        self.variables[name] = (value, sure)
+        self.splits = self.splits and name != "IFS"
+
+    def forget_arguments(self) -> None:
+        """`shift`, `set`: what $1 and the rest hold is not known any more."""
+        for name in [name for name in self.variables if name.isdigit()]:
+            self.variables[name] = (UNKNOWN, False)
+
     def forget(self, body: str) -> None:
         """A loop may assign before it reads: values of names that its text mentions are only likely."""
         for name, (value, _) in self.variables.items():

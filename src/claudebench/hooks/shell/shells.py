@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from claudebench.hooks.paths import SOME, UNKNOWN
-from claudebench.hooks.shell.limits import LINE_BYTES_MAX, NESTED_MAX
+from claudebench.hooks.shell.limits import LINE_BYTES_MAX, NESTED_MAX, SOURCE_BYTES_MAX
 from claudebench.hooks.shell.model import NOTHING, Span
 from claudebench.hooks.shell.parts import Parts, Stdin, Word
 from claudebench.hooks.shell.walk import Walk
@@ -20,6 +22,8 @@ INTERPRETERS = ("python", "node", "perl", "ruby", "php", "deno", "bun", "lua", "
 
 _BASH_VALUES = frozenset({"-o", "-O", "+o", "+O", "--rcfile", "--init-file"})
 _STDIN_FILES = ("/dev/stdin", "-", "/dev/fd/0", "/proc/self/fd/0")
+_ODD_OPTIONS = {"hash": "p", "enable": "fn", "compgen": "CF", "set": "k", "shift": ""}
+_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/")
 _PRINT_SETTINGS = frozenset({
     "ssh-agent", "direnv", "pyenv", "rbenv", "nodenv", "goenv", "jenv", "brew", "conda", "mamba", "micromamba",
     "mise", "rtx", "asdf", "fnm", "nvm", "starship", "zoxide", "opam", "dircolors", "lesspipe", "minikube",
@@ -32,25 +36,32 @@ def nest(walk: Walk, text: str, parts: Parts, *, same_shell: bool = False) -> No
     if UNKNOWN in text or SOME in text:
         walk.found.doubt("a shell is given text that is only known when it runs")
         text = text.replace(UNKNOWN, "$_").replace(SOME, "$_")
-    if walk.nested >= NESTED_MAX or len(text) > LINE_BYTES_MAX:
+    walk.found.bytes += len(text)
+    if walk.nested >= NESTED_MAX or walk.found.bytes > SOURCE_BYTES_MAX - LINE_BYTES_MAX:
         walk.found.doubt("shells are nested too deep")
         return
-    scope = walk.scope if same_shell else replace(walk.scope, variables={}, stdin=parts.stdin or walk.scope.stdin)
+    scope = walk.scope if same_shell else replace(walk.scope, variables={})
+    stdin, scope.stdin = scope.stdin, parts.stdin or scope.stdin
     name = parts.name if parts.words else "assignment"
     outer = Parts(wrappers=(*parts.wrappers, name), prefixes=tuple((one, None) for one, _ in parts.prefixes))
     source = text.encode("utf-8", "surrogatepass")
     Walk(source, walk.found, scope, walk.grammar, nested=walk.nested + 1, outer=outer).script()
+    scope.stdin = stdin
 
 
 def shell(walk: Walk, parts: Parts) -> None:
     """`bash`, `sh`: a text after -c, a script file, or what it reads."""
     how, word = _shell_code(parts.words)
+    if any(not one.sure for one in takewhile(lambda one: one.text[:1] in ("-", "+"), parts.words[1:])):
+        walk.found.doubt("the options of a shell are only known when it runs")
     if how == "text" and word is not None:
         _code(walk, word, parts)
     elif how == "stdin":
-        _reads_code(walk, parts)
+        reads_code(walk, parts)
     elif word is not None and word.inner != NOTHING:
         _generated(walk, word.inner)
+    elif word is not None and word.text.startswith(_DESCRIPTORS):
+        walk.found.doubt("a shell reads from a descriptor")
 
 
 def _code(walk: Walk, word: Word, parts: Parts) -> None:
@@ -60,7 +71,8 @@ def _code(walk: Walk, word: Word, parts: Parts) -> None:
         nest(walk, word.text, parts)
 
 
-def _reads_code(walk: Walk, parts: Parts) -> None:
+def reads_code(walk: Walk, parts: Parts) -> None:
+    """Follow what the command in `parts` reads, which it runs as a shell would."""
     stdin = parts.stdin or walk.scope.stdin
     if stdin.text is not None:
         nest(walk, stdin.text, parts.without_input())
@@ -77,7 +89,7 @@ def _generated(walk: Walk, source: Span) -> None:
 
 def evaluate(walk: Walk, parts: Parts) -> None:
     """`eval`: its words, joined, are a line of this same shell."""
-    words = parts.words[1:]
+    words = _behind_dashes(parts.words)
     if len(words) == 1 and words[0].inner != NOTHING and words[0].text == UNKNOWN:
         _generated(walk, words[0].inner)
     elif words:
@@ -86,13 +98,20 @@ def evaluate(walk: Walk, parts: Parts) -> None:
 
 def source_file(walk: Walk, parts: Parts) -> None:
     """`source <(...)`: the output of a command is run; a plain file is like a script."""
-    if len(parts.words) == 1:
+    words = _behind_dashes(parts.words)
+    if not words:
         return
-    word = parts.words[1]
+    word = words[0]
     if word.inner != NOTHING:
         _generated(walk, word.inner)
     elif word.text in _STDIN_FILES:
-        _reads_code(walk, parts)
+        reads_code(walk, parts)
+    elif word.text.startswith(_DESCRIPTORS):
+        walk.found.doubt("a shell reads from a descriptor")
+
+
+def _behind_dashes(words: Sequence[Word]) -> Sequence[Word]:
+    return words[2:] if len(words) > 1 and words[1].text == "--" else words[1:]
 
 
 def trap(walk: Walk, parts: Parts) -> None:
@@ -105,9 +124,19 @@ def trap(walk: Walk, parts: Parts) -> None:
 def alias(walk: Walk, parts: Parts) -> None:
     """`alias name=LINE`: the line runs whenever the name does."""
     for word in parts.words[1:]:
-        value = word.text.partition("=")[2]
+        name, _, value = word.text.partition("=")
         if value:
             nest(walk, value, parts)
+            walk.found.aliases.add(name)
+
+
+def odd(walk: Walk, parts: Parts) -> None:
+    """`hash -p`, `enable`, `compgen -C`, `set -k`: they run a command or change what the name of one means."""
+    options = "".join(word.text for word in parts.words[1:] if re.match(r"-\w", word.text))
+    if any(letter in options for letter in _ODD_OPTIONS[parts.name]):
+        walk.found.doubt("it changes what the name of a command means")
+    if parts.name in ("set", "shift"):
+        walk.scope.forget_arguments()
 
 
 def code_from(words: Sequence[Word], stdin: Stdin) -> Span:
@@ -139,10 +168,10 @@ def _shell_code(words: Sequence[Word]) -> tuple[str, Word | None]:
     at, text, reads = 1, False, False
     while at < len(words):
         option = words[at].text
-        if option[:1] not in ("-", "+") or option == "-":
+        if option[:1] not in ("-", "+"):
             break
         at += 1
-        if option == "--":
+        if option in ("-", "--"):
             break
         if not option.startswith("--"):
             text, reads = text or "c" in option, reads or "s" in option

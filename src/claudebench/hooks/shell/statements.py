@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from claudebench.hooks.paths import SOME, UNKNOWN
@@ -15,11 +16,28 @@ if TYPE_CHECKING:
 
     from claudebench.hooks.shell.walk import Walk
 
+_QUOTED_SUBSCRIPT = re.compile(r"\w\[[^\]\s]*(\$\(|`)")
+
 
 def comment(walk: Walk, node: Node) -> None:
     """A comment: nothing runs. It must begin where bash begins one."""
     if not begins_comment(walk.source, node.start_byte):
         walk.found.doubt("it holds a # that may not begin a comment")
+
+
+def test(walk: Walk, node: Node) -> None:
+    """`[[ ... ]]`, `[ ... ]`: nothing in it runs but substitutions; a quoted subscript may hold one."""
+    walk.inside_of(node)
+    if _QUOTED_SUBSCRIPT.search(walk.text(node)[2:]):
+        walk.found.doubt("a subscript holds a substitution as text")
+
+
+def compound(walk: Walk, node: Node) -> None:
+    """`{ ...; }`, `(( ... ))`: the first runs in this shell, the second only counts."""
+    if node.children and node.children[0].type == "((":
+        walk.inside_of(node)
+    else:
+        walk.sequence(node)
 
 
 def negated(walk: Walk, node: Node) -> None:
@@ -72,7 +90,7 @@ def for_each(walk: Walk, node: Node) -> None:
     unknown = not values or len(values) > LOOP_VALUES_MAX
     with walk.perhaps():
         for value in [Word(UNKNOWN, sure=False)] if unknown else values:
-            walk.scope.variables[name] = (value.text.replace(UNKNOWN, SOME), value.sure)
+            walk.scope.assign(name, value.text.replace(UNKNOWN, SOME), sure=value.sure)
             for child in children:
                 if child.type == "do_group":
                     walk.statement(child)

@@ -1,19 +1,23 @@
 """The syntax tree of a text, by tree-sitter-bash. A parser is kept for each thread.
 
 Its time grows with the square of what the grammar cannot tell apart: 16 KiB of `)` or `a|` take more than a second. So
-it is stopped after so many steps or so much processor time, and a text without a tree is a reason for doubt.
+it is given a bounded number of steps and of bytes to look at, and a text without a tree is a reason for doubt.
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
-from claudebench.hooks.shell.limits import TREE_MS_MAX, TREE_ROUNDS_MAX, UNTIMED_BYTES_MAX
+from claudebench.hooks.shell.limits import (
+    EXPANSIONS_MAX,
+    HEREDOCS_MAX,
+    TREE_READS_MAX,
+    TREE_ROUNDS_MAX,
+    UNBOUND_BYTES_MAX,
+)
 
 _language = Language(tree_sitter_bash.language())
 _of_thread = threading.local()
@@ -24,21 +28,30 @@ def tree(source: bytes) -> Node | None:
     parser: Parser | None = getattr(_of_thread, "parser", None)
     if parser is None:
         parser = _of_thread.parser = Parser(_language)
-    if len(source) <= UNTIMED_BYTES_MAX:
+    if len(source) <= UNBOUND_BYTES_MAX:
         return parser.parse(source).root_node
-    return _timed(parser, source)
+    if source.count(b"<<") > HEREDOCS_MAX or source.count(b"${") > EXPANSIONS_MAX:
+        return None
+    return _bounded(parser, source)
 
 
-def _timed(parser: Parser, source: bytes) -> Node | None:
-    end = time.thread_time() + TREE_MS_MAX / 1000
-    rounds = itertools.count(1)
+def _bounded(parser: Parser, source: bytes) -> Node | None:
+    reads = rounds = 0
+
+    def read(at: int, _point: object) -> bytes:
+        nonlocal reads
+        reads += 1
+        return source[at : at + TREE_READS_MAX] if reads <= TREE_READS_MAX else b""
 
     def is_over(_at: int, _has_error: bool) -> bool:  # noqa: FBT001 - the parser's own signature
-        return next(rounds) > TREE_ROUNDS_MAX or time.thread_time() > end
+        nonlocal rounds
+        rounds += 1
+        return rounds > TREE_ROUNDS_MAX or reads > TREE_READS_MAX
 
     try:
-        return parser.parse(lambda at, _: source[at:], progress_callback=is_over).root_node
+        root = parser.parse(read, progress_callback=is_over).root_node
     except ValueError:
         return None
     finally:
         parser.reset()  # one that was stopped would go on with this text when it is given the next one
+    return root if reads <= TREE_READS_MAX else None

@@ -13,10 +13,10 @@ import msgspec
 from tree_sitter import Node
 
 from claudebench.hooks.paths import UNKNOWN
-from claudebench.hooks.shell.limits import COMMANDS_MAX, DEPTH_MAX, STEPS_MAX
+from claudebench.hooks.shell.limits import COMMANDS_MAX, DEPTH_MAX, NODES_MAX, STEPS_MAX
 from claudebench.hooks.shell.model import NOTHING, Command, Span
 from claudebench.hooks.shell.parts import Parts
-from claudebench.hooks.shell.residue import has_escaped_blank, is_live
+from claudebench.hooks.shell.residue import has_escaped_blank, has_lone_escaped_blank, is_live
 from claudebench.hooks.shell.syntax import tree
 
 if TYPE_CHECKING:
@@ -53,7 +53,13 @@ class Found(msgspec.Struct):
     unsure: dict[str, None] = msgspec.field(default_factory=dict)
     functions: dict[str, list[tuple[Walk, Node]]] = msgspec.field(default_factory=dict)
     walked: set[int] = msgspec.field(default_factory=set)
+    nodes: int = 0
     steps: int = 0
+    chars: int = 0
+    bytes: int = 0
+    aliases: set[str] = msgspec.field(default_factory=set)
+    odd: set[str] = msgspec.field(default_factory=set)  # variables that may not hold what is assigned to them
+    active: set[int] = msgspec.field(default_factory=set)  # bodies of functions that are being walked
     calling: list[str] = msgspec.field(default_factory=list)
     depth: int = 0
 
@@ -98,6 +104,7 @@ class Walk:
         self.maybe: dict[str, Value | None] = {}
         self.ascii = source.isascii()
         self.escapes = has_escaped_blank(source)
+        self.braces = b"{" in source or b"}" in source
         self.plain = source.decode("utf-8", "surrogatepass")
 
     def text(self, node: Node) -> str:
@@ -111,6 +118,12 @@ class Walk:
         root = tree(self.source)
         if root is None:
             self.found.doubt("the shell grammar takes too long to read it")
+            return
+        if self.escapes and has_lone_escaped_blank(self.source):
+            self.found.doubt("a word begins with an escaped blank")
+        self.found.nodes += root.descendant_count
+        if self.found.nodes > NODES_MAX:
+            self.found.doubt("it has more parts than are followed")
         else:
             self.statement(root)
 
@@ -123,6 +136,8 @@ class Walk:
             return
         if self.found.depth > DEPTH_MAX or len(self.found.commands) > COMMANDS_MAX:
             self.found.doubt("it is nested or repeated too often")
+            return
+        if self.found.step():
             return
         self.found.depth += 1
         handle(self, node)

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 
 from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.braces import brace_expanded
-from claudebench.hooks.shell.limits import BRACES_MAX, WORD_CHARS_MAX, WORDS_MAX
+from claudebench.hooks.shell.limits import BRACES_MAX, EXPANDED_CHARS_MAX, WORD_CHARS_MAX, WORDS_MAX
 from claudebench.hooks.shell.parts import Word
 from claudebench.hooks.shell.quoting import decode_ansi, unquoted
 from claudebench.hooks.shell.quoting import quoted as marked
 from claudebench.hooks.shell.residue import behind_escaped_blank, has_operator, is_live
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tree_sitter import Node
 
     from claudebench.hooks.shell.walk import Walk
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+^-]+")
+is_plain = re.compile(r"[A-Za-z0-9_./:=,@%+^-]+").fullmatch
+_QUOTES = frozenset({"string", "raw_string", "ansi_c_string", "translated_string"})
 _SPACE = re.compile(r"[ \t\n]")
 
 
@@ -31,7 +34,7 @@ def words_of(walk: Walk, node: Node) -> list[Word]:
         walk.found.doubt("a word begins with an escaped blank")
     if node.type == "word":
         text = walk.text(node)
-        if _PLAIN.fullmatch(text):
+        if is_plain(text):
             return [Word(text, node.start_byte)]
     elif node.type == "number":
         return [Word(walk.text(node), node.start_byte)]
@@ -45,10 +48,17 @@ def _expanded(walk: Walk, node: Node) -> list[Word]:
     texts = _braced(walk, raw) if "{" in raw else [raw]
     if len(texts) > WORDS_MAX:
         walk.found.doubt("a brace expansion has more words than are followed")
-    pieces = chain.from_iterable(
-        re.split(r"[ \t\n]+", text) if _SPACE.search(text) else [text] for text in texts[:WORDS_MAX]
+    pieces: Iterable[str] = chain.from_iterable(
+        re.split(r"[ \t\n]+", text.strip(" \t\n")) if _SPACE.search(text) else [text] for text in texts[:WORDS_MAX]
     )
+    if sure and not _holds_quotes(node):
+        pieces = filter(None, pieces)
     return [Word(unquoted(p), node.start_byte, sure and _known(p), inner, p in ("{", "}")) for p in pieces]
+
+
+def _holds_quotes(node: Node) -> bool:
+    """Whether a word is one even if it is empty."""
+    return node.type in _QUOTES or (node.type == "concatenation" and any(c.type in _QUOTES for c in node.children))
 
 
 def _braced(walk: Walk, raw: str) -> list[str]:
@@ -74,7 +84,8 @@ def _resolve(walk: Walk, node: Node) -> tuple[str, bool]:
     before, walk.sure = walk.sure, True
     raw = walk.piece(node, quoted=False)
     sure, walk.sure = walk.sure, before
-    if len(raw) > WORD_CHARS_MAX:
+    walk.found.chars += len(raw)
+    if len(raw) > WORD_CHARS_MAX or walk.found.chars > EXPANDED_CHARS_MAX:
         walk.found.doubt("a word becomes longer than is followed")
         return UNKNOWN, False
     return raw, sure

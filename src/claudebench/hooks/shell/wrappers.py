@@ -1,147 +1,143 @@
-"""Wrappers: programs such as `sudo`, `env` and `timeout` that run the command named by their own operands."""
+"""Wrappers: programs such as `sudo`, `docker run` and `timeout` that run the command named by their own operands.
+
+A name of more than one word is a program with its verb. What is peeled off is in `peeling.py`.
+"""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
-from claudebench.hooks.paths import UNKNOWN
-from claudebench.hooks.shell.commands import run
-from claudebench.hooks.shell.limits import WRAPPERS_MAX
-from claudebench.hooks.shell.parts import Parts, Word
-from claudebench.hooks.shell.shells import nest
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from claudebench.hooks.shell.walk import Walk
-
-
-class _Wrapper(msgspec.Struct, frozen=True):
+class Wrapper(msgspec.Struct, frozen=True):
     """What stands between the name of a wrapper and the command that it runs."""
 
     values: frozenset[str] = frozenset()  # options that take the next word
     skip: int = 0  # operands that stand before the command
-    assigns: bool = False  # NAME=value words may stand before the command
-    joined: bool = False  # the rest is joined by spaces and read as a shell line
     code: frozenset[str] = frozenset()  # options whose value is a shell line
+    tail: frozenset[str] = frozenset()  # options behind which all words are the command
+    flags: frozenset[str] = frozenset()  # if given: the options that take no word, all others do
+    entry: str = ""  # the option that names the program in place of the first operand left
+    joined: bool = False  # the rest is joined by spaces and read as a shell line
     anywhere: bool = False  # options may stand behind operands; no command follows
+    dashes: bool = False  # the command stands behind `--`, if there is one
 
 
-def _wrapper(values: str = "", skip: int = 0, *, code: str = "", **how: bool) -> _Wrapper:
-    return _Wrapper(frozenset(values.split()), skip, code=frozenset(code.split()), **how)
+def _wrapper(values: str = "", skip: int = 0, *, code: str = "", tail: str = "", **how: bool) -> Wrapper:
+    known = Wrapper(frozenset(values.split()), skip, frozenset(code.split()), frozenset(tail.split()))
+    return replace(known, **how)
 
 
+def _each(names: str, spec: Wrapper) -> dict[str, Wrapper]:
+    return dict.fromkeys(names.split(", "), spec)
+
+
+def _container(skip: int = 1, entry: str = "") -> Wrapper:
+    return Wrapper(skip=skip, flags=_CONTAINER_FLAGS, entry=entry)
+
+
+_CONTAINER_FLAGS = frozenset({
+    "-d", "-i", "-t", "-P", "-q", "-T", "-l", "--detach", "--interactive", "--tty", "--rm", "--init", "--privileged",
+    "--read-only", "--no-healthcheck", "--sig-proxy", "--publish-all", "--oom-kill-disable", "--quiet", "--no-TTY",
+    "--no-deps", "--build", "--service-ports", "--use-aliases", "--quiet-pull", "--remove-orphans", "--stdin",
+    "--replace", "--rmi", "--no-hosts", "--tls-verify", "--latest", "--help",
+})  # fmt: skip
 _SUDO = "-u -g -h -p -C -r -t -T -U -D -R --user --group --host --prompt --close-from --role --type --chdir --chroot"
 _SSH = "-B -b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w"
-WRAPPERS: dict[str, _Wrapper] = {
-    "sudo": _wrapper(_SUDO, assigns=True),
+_GNU_PARALLEL = "-j -n -N -I -a -S -P -L -d --jobs --colsep --delay --timeout --joblog --tmpdir --workdir --arg-file"
+_SYSTEMD = "-u -p -t -E -H -M --unit --property --slice --uid --gid --nice --working-directory --setenv --description"
+_UV = "-p --with --python --project --directory --extra --group --env-file --index-url --with-requirements --package"
+_NPX = "-p --package --node-arg"
+
+# programs with a verb: the options of each that take the next word
+VERBS: dict[str, str] = {
+    **dict.fromkeys(("docker", "podman", "nerdctl"), "-c -H -l --context --host --log-level --config --connection -n"),
+    "docker compose": "-f -p --file --project-name --profile --env-file --project-directory --ansi --progress",
+    "podman compose": "-f -p --file --project-name --profile --env-file",
+    "nerdctl compose": "-f -p --file --project-name --profile --env-file",
+    "docker-compose": "-f -p --file --project-name --profile --env-file --project-directory",
+    "podman-compose": "-f -p --file --project-name --profile --env-file",
+    "docker container": "", "podman container": "", "nerdctl container": "",
+    **dict.fromkeys(("kubectl", "oc"), "-n -s --namespace --context --kubeconfig --cluster --user --as --server"),
+    "pnpm": "-C --dir --filter -F", "npm": "-w --workspace --prefix -C", "yarn": "--cwd", "uv": "--directory --project",
+    "poetry": "-C -P --directory --project", "hatch": "-e --env -p --project", "conda": "", "mamba": "",
+    "micromamba": "", "direnv": "", "nix": "", "bundle": "", "pipenv": "", "pdm": "-p --project", "pipx": "",
+    "mise": "-C --cd", "rbenv": "", "pyenv": "", "aws-vault": "", "doppler": "", "op": "", "lxc": "", "vagrant": "",
+    "perf": "", "cargo": "",
+}  # fmt: skip
+WRAPPERS: dict[str, Wrapper] = {
+    **_each("nohup, setsid, unbuffer, busybox, toybox, command, builtin, jobs, coproc", _wrapper()),
+    **_each("eatmydata, chronic, pkexec, torsocks, torify, dumb-init, tini, rlwrap", _wrapper()),
+    **_each("gosu, su-exec, setuidgid, s6-setuidgid, taskset, chrt, chroot, faketime", _wrapper(skip=1)),
+    **_each("proxychains, proxychains4", _wrapper("-f")),
+    "sudo": _wrapper(_SUDO),
     "doas": _wrapper("-u -C"),
-    "env": _wrapper("-u -C --unset --chdir", assigns=True, code="-S --split-string"),
+    "env": _wrapper("-u -C --unset --chdir", code="-S --split-string"),
     "nice": _wrapper("-n --adjustment"),
     "ionice": _wrapper("-c -n --class --classdata"),
-    "nohup": _wrapper(),
-    "setsid": _wrapper(),
     "timeout": _wrapper("-s -k --signal --kill-after", skip=1),
     "time": _wrapper("-f -o --format --output"),
     "stdbuf": _wrapper("-i -o -e --input --output --error"),
-    "command": _wrapper(),
-    "builtin": _wrapper(),
     "exec": _wrapper("-a"),
-    "coproc": _wrapper(),
-    "chroot": _wrapper(skip=1),
-    "taskset": _wrapper(skip=1),
-    "chrt": _wrapper(skip=1),
     "strace": _wrapper("-o -e -p -s -u -E -a -b -O -S -X -P -I"),
+    "ltrace": _wrapper("-o -e -p -s -u -a -n -l -x"),
+    "gdb": _wrapper("-x -ex --command -d -p", tail="--args -args"),
+    "valgrind": _wrapper(),
+    "perf stat": _wrapper("-e -o -r -p -x"),
+    "perf record": _wrapper("-e -o -F -c -p"),
+    "hyperfine": _wrapper("-w -r -m -M --warmup --runs --export-json", code="-p --prepare --setup", joined=True),
     "caffeinate": _wrapper("-t -w"),
-    "unbuffer": _wrapper(),
-    "busybox": _wrapper(),
-    "toybox": _wrapper(),
-    "xargs": _wrapper("-I -n -P -L -d -E -s -a --replace --max-args --max-procs --max-lines --delimiter --arg-file"),
+    "cpulimit": _wrapper("-l -p -e --limit"),
+    "prlimit": _wrapper("-o --output"),
+    "numactl": _wrapper("-N -m -C -i"),
+    "nsenter": _wrapper("-t -S -G --target --setuid --setgid"),
+    "unshare": _wrapper("-S -G -R -w --setuid --setgid --root --wd --map-user --map-group --propagation"),
+    "setpriv": _wrapper("--reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits --pdeathsig"),
+    "systemd-run": _wrapper(_SYSTEMD),
+    "systemd-inhibit": _wrapper("--what --who --why --mode"),
+    "fakeroot": _wrapper("-l -s -i -b --lib --faked"),
+    "proot": _wrapper("-r -b -w -q -m -k --rootfs --bind --cwd --qemu"),
+    "xvfb-run": _wrapper("-e -f -n -s -w --server-args --server-num"),
+    "dbus-run-session": _wrapper("--config-file"),
+    "entr": _wrapper(code="-s"),
+    "sshpass": _wrapper("-p -f -d -P"),
     "watch": _wrapper("-n -q --interval", joined=True),
-    "parallel": _wrapper("-j -n -N -I --jobs --colsep --delay --timeout --joblog", joined=True),
+    "watchexec": _wrapper("-w -e -i -f --watch --exts --ignore --filter", joined=True),
+    "nodemon": _wrapper("-w -e -i --watch --ext --ignore", code="-x --exec", anywhere=True),
+    "xargs": _wrapper("-I -n -P -L -d -E -s -a --max-args --max-procs --max-lines --delimiter --arg-file --max-chars"),
+    "parallel": _wrapper(_GNU_PARALLEL, joined=True),
+    "screen": _wrapper("-S -c -h -s -t -e -p -T"),
     "flock": _wrapper("-w -E --timeout", skip=1, code="-c --command"),
     "ssh": _wrapper(_SSH, skip=1, joined=True),
-    "su": _wrapper("-s -g -G -w --shell --group", code="-c --command", anywhere=True),
+    "mosh": _wrapper("-p --ssh --server --client", skip=1),
+    "su": _wrapper("-s -g -G -w --shell --group", code="-c --command --session-command", anywhere=True),
     "runuser": _wrapper("-u -s -g -G -w --user --shell", code="-c --command"),
-    "script": _wrapper("-O -I -B -T -E", code="-c --command", anywhere=True),
-}
-
-
-def wrapper(walk: Walk, parts: Parts) -> None:
-    """`sudo`, `env`, `timeout`, ...: step over its options to the command that it runs."""
-    name = parts.name
-    spec = WRAPPERS[name]
-    at, codes = _options(walk, parts.words, spec)
-    for code in codes:
-        nest(walk, code.text, parts)
-    if spec.anywhere or (name == "command" and any(w.text in ("-v", "-V") for w in parts.words[1:at])):
-        return
-    if spec.joined:
-        at = min(at + spec.skip, len(parts.words))
-        if at < len(parts.words):
-            nest(walk, " ".join(word.text for word in parts.words[at:]), parts)
-        return
-    inside(walk, parts, parts.words[at + spec.skip :], name)
-
-
-def inside(walk: Walk, parts: Parts, words: Sequence[Word], name: str) -> None:
-    """Follow the command that a wrapper runs: the words from the first that is its own."""
-    if not words:
-        return
-    if len(parts.wrappers) >= WRAPPERS_MAX:
-        walk.found.doubt("it is nested or repeated too often")
-        return
-    span = (parts.words[0].start, words[0].start) if not walk.nested else None
-    prefixes = (*parts.prefixes, (name, span))
-    inner = Parts(list(words), [], [], parts.stdin, (*parts.wrappers, name), prefixes, parts.inner)
-    while inner.words and inner.words[0].text.find("=") > 0 and WRAPPERS[name].assigns:
-        key, _, value = inner.words.pop(0).text.partition("=")
-        inner.assignments.append((key, value))
-    run(walk, inner)
-
-
-def first_operand(walk: Walk, parts: Parts) -> int:
-    """Return where the operands of a wrapper begin."""
-    return _options(walk, parts.words, WRAPPERS[parts.name])[0]
-
-
-def _options(walk: Walk, words: Sequence[Word], spec: _Wrapper) -> tuple[int, list[Word]]:
-    """Return where the operands begin, and the values of options that are shell lines."""
-    codes: list[Word] = []
-    at = 1
-    while at < len(words):
-        word = words[at]
-        if not word.text.startswith("-") or word.text == "-":
-            if spec.anywhere:
-                at += 1
-                continue
-            if word.text.startswith(UNKNOWN):
-                walk.found.doubt("the options of a wrapper are only known when it runs")
-            break
-        at += 1
-        if word.text == "--":
-            break
-        code, takes_next = _option(word.text, spec)
-        if takes_next and at < len(words):
-            codes += [words[at]] if code is not None else []
-            at += 1
-        elif code is not None and not takes_next:
-            codes.append(replace(word, text=code))
-    return at, codes
-
-
-def _option(text: str, spec: _Wrapper) -> tuple[str | None, bool]:
-    """Return the shell line that an option carries (empty: in the next word) and whether it takes the next word."""
-    if text.startswith("--"):
-        name, equals, value = text.partition("=")
-        code = name in spec.code
-        return (value if code else None), (name in spec.values or code) and not equals
-    for at, letter in enumerate(text[1:], 2):
-        if f"-{letter}" in spec.code:
-            return text[at:] or "", at == len(text)
-        if f"-{letter}" in spec.values:
-            return None, at == len(text)
-    return None, False
+    "sg": _wrapper(code="-c", anywhere=True),
+    "script": _wrapper("-O -I -B -T -E -m -o", code="-c --command", anywhere=True),
+    "tar": _wrapper(
+        code="--to-command --use-compress-program -I --rsh-command -F --info-script --new-volume-script", anywhere=True
+    ),
+    "rsync": _wrapper(code="-e --rsh --rsync-path", anywhere=True),
+    **_each("docker run, podman run, nerdctl run, docker create", _container(entry="--entrypoint")),
+    **_each("docker container run, podman container run", _container(entry="--entrypoint")),
+    **_each("docker exec, podman exec, nerdctl exec, docker container exec", _container()),
+    **_each("docker compose exec, podman compose exec, nerdctl compose exec", _container()),
+    **_each("docker compose run, podman compose run", _container(entry="--entrypoint")),
+    **_each("docker-compose exec, podman-compose exec", _container()),
+    **_each("docker-compose run, podman-compose run", _container(entry="--entrypoint")),
+    **_each("kubectl exec, oc exec, oc rsh", _wrapper("-c -n -f --container --namespace", 1, dashes=True)),
+    **_each("kubectl run, kubectl debug", _wrapper(dashes=True, anywhere=True)),
+    **_each("lxc exec, aws-vault exec, direnv exec", _wrapper("--env --cwd --user", 1, dashes=True)),
+    **_each("npx, bunx", _wrapper(_NPX, code="-c --call")),
+    **_each("npm exec, pnpm exec, pnpm dlx, yarn dlx, yarn exec", _wrapper(_NPX, code="-c --call")),
+    **_each("uv run, uvx", _wrapper(_UV)),
+    **_each("poetry run, pipenv run, hatch run, pdm run, bundle exec, rbenv exec, pyenv exec", _wrapper()),
+    **_each("pipx run, op run, doppler run", _wrapper("--spec --env-file --project --config", dashes=True)),
+    **_each("conda run, mamba run, micromamba run", _wrapper("-n -p --name --prefix --cwd")),
+    "mise exec": _wrapper(anywhere=True, dashes=True),
+    "vagrant ssh": _wrapper(code="-c --command", anywhere=True),
+    "cargo watch": _wrapper(code="-s --shell", anywhere=True),
+    "nix-shell": _wrapper(code="--run --command", anywhere=True),
+    **_each("nix develop, nix shell", _wrapper(tail="-c --command", anywhere=True)),
+    **_each("xterm, urxvt, konsole", _wrapper(tail="-e", anywhere=True)),
+}  # fmt: skip

@@ -2,59 +2,91 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from claudebench.hooks.paths import SOME
+from claudebench.hooks.shell.limits import LOOP_VALUES_MAX
 from claudebench.hooks.shell.parts import Parts, Word
+from claudebench.hooks.shell.peeling import first_operand, inside
 from claudebench.hooks.shell.shells import SHELLS
-from claudebench.hooks.shell.wrappers import first_operand, inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claudebench.hooks.shell.walk import Walk
 
+_FROM_FILE = re.compile(r"-[0rtxpo]*a|--arg-file")
+_DELIMITER = re.compile(r"-[0rtxpo]*d|--delimiter")
+_NUL = re.compile(r"-[rtxpo]*0[rtxpo]*|--null")
+_QUOTED = re.compile(r"""'[^'\n]*'|"[^"\n]*"|\\.""", re.DOTALL)
+_ITEM = re.compile(r"""(?:'[^'\n]*'|"[^"\n]*"|\\.|[^\s'"\\])+""", re.DOTALL)
+
 
 def xargs(walk: Walk, parts: Parts) -> None:
     """Follow the command that `xargs` makes of its words and of what it reads."""
     at = first_operand(walk, parts)
-    words = list(parts.words[at:])
-    text = (parts.stdin or walk.scope.stdin).text
-    given = [Word(one, sure=True) for one in (text or "").split()]
-    place = _place(parts.words[1:at])
-    if given and place:
-        words = [replace(word, text=word.text.replace(place, " ".join(w.text for w in given))) for word in words]
-    elif place:
-        words = [_placed(word, place, words[0].text) for word in words]
-    else:
-        words += given
-        _check_code(walk, words, given)
-    inside(walk, parts.without_input(), words, "xargs")
+    options = [word.text for word in parts.words[1:at]]
+    words = parts.words[at:]
+    if not words:
+        return
+    place = _place(options)
+    given = _given(options, (parts.stdin or walk.scope.stdin).text, by_line=bool(place))
+    if given is not None and len(given) > LOOP_VALUES_MAX:
+        walk.found.doubt("xargs runs more commands than are followed")
+    rest = parts if any(_FROM_FILE.match(option) for option in options) else parts.without_input()
+    if place:
+        for one in given[:LOOP_VALUES_MAX] if given is not None else [None]:
+            inside(walk, rest, [_placed(word, place, one, words[0].text) for word in words], "xargs")
+        return
+    _check_code(walk, words, given)
+    inside(walk, rest, [*words, *map(Word, given or ())], "xargs")
 
 
-def _place(options: Sequence[Word]) -> str:
+def _given(options: Sequence[str], text: str | None, *, by_line: bool) -> list[str] | None:
+    """Return the items that xargs makes of a text, or None when nobody knows them."""
+    if text is None or any(_FROM_FILE.match(option) or _DELIMITER.match(option) for option in options):
+        return None
+    if any(_NUL.fullmatch(option) for option in options):
+        return [text]
+    if any(quote in _QUOTED.sub("", text) for quote in ("'", '"')):
+        return None
+    lines = text.split("\n") if by_line else [text]
+    items = [_unquoted(item) for line in lines for item in ([line.lstrip()] if by_line else _ITEM.findall(line))]
+    return [item for item in items if item] if by_line else items
+
+
+def _unquoted(item: str) -> str:
+    return _QUOTED.sub(lambda match: match[0][1:] if match[0][0] == "\\" else match[0][1:-1], item)
+
+
+def _place(options: Sequence[str]) -> str:
     """Return the text that -I, -i or --replace asks to be replaced."""
-    for at, word in enumerate(options):
-        if word.text == "-I":
-            return options[at + 1].text if at + 1 < len(options) else ""
-        if word.text.startswith("-I"):
-            return word.text[2:]
-        if word.text.startswith(("-i", "--replace")):
-            return word.text.partition("=")[2] or "{}"
+    for at, option in enumerate(options):
+        if option == "-I":
+            return options[at + 1] if at + 1 < len(options) else ""
+        if option.startswith("-I"):
+            return option[2:]
+        if option.startswith("-i"):
+            return option[2:] or "{}"
+        if option.startswith("--replace"):
+            return option.partition("=")[2] or "{}"
     return ""
 
 
-def _placed(word: Word, place: str, program: str) -> Word:
-    """What xargs puts in a word is not known. In a text for a shell the place stays, to be judged as a name."""
+def _placed(word: Word, place: str, item: str | None, program: str) -> Word:
+    """What xargs puts in a word may not be known. In a text for a shell the place stays, to be judged as a name."""
     if place not in word.text:
         return word
+    if item is not None:
+        return replace(word, text=word.text.replace(place, item))
     text = word.text if program in SHELLS else word.text.replace(place, SOME)
     return replace(word, text=text, sure=False)
 
 
-def _check_code(walk: Walk, words: Sequence[Word], given: Sequence[Word]) -> None:
-    """A shell under xargs runs what is read: `xargs sh -c` without a text of its own."""
-    if words and not given and words[-1].text in ("-c", "eval"):
+def _check_code(walk: Walk, words: Sequence[Word], given: Sequence[str] | None) -> None:
+    """A shell under xargs runs what is read: `xargs sh -c` without a text of its own, a wrapper without a command."""
+    if words[-1].text in ("-c", "eval") and (given is None or len(given) != 1):
         walk.found.doubt("xargs gives a shell text that is only known when it runs")
