@@ -211,6 +211,14 @@ async def test_an_oversized_call_never_reads_as_go_on(client: AsyncClient) -> No
     assert is_denied(await post(client, event))
 
 
+@pytest.mark.parametrize("size", [1_100_000, 4_000_000, 12_000_000])
+async def test_whoever_sends_too_much_reads_the_refusal(client: AsyncClient, size: int) -> None:
+    """The refusal of a body that is too large arrives: the socket is not cut while the caller still sends."""
+    for _ in range(5):
+        event = call(tool_name="Write", tool_input={"file_path": "/srv/a", "content": "x" * size})
+        assert is_denied(await post(client, event))
+
+
 async def test_a_big_call_below_the_bound_is_judged(client: AsyncClient) -> None:
     """A write of 900 KB is judged like any other, and warned of."""
     harmless = call(tool_name="Write", tool_input={"file_path": "/srv/shop/big.txt", "content": "x" * 900_000})

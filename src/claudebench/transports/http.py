@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_MAX = 1_048_576
 BODIES_MAX = 32 * BODY_MAX
+DISCARD_MAX = 16 * BODY_MAX
+DISCARD_WITHIN_S = 2.0
 BODY_WITHIN_S = 30.0
 
 
@@ -135,6 +138,7 @@ class Bodies:
         """
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > BODY_MAX:
+            await _discard(receive)
             raise Refused(413, f"a body has at most {BODY_MAX} bytes")
         message = _arrived(await receive())
         if not message.get("more_body"):
@@ -164,6 +168,17 @@ class Bodies:
             raise Refused(413, f"a body has at most {BODY_MAX} bytes")
         if self._bytes > BODIES_MAX:
             raise Refused(503, "too many bodies are under way; try again")
+
+
+async def _discard(receive: Receive) -> None:
+    """Take what a caller goes on sending, as far as that is little, so that it is still there to read the refusal."""
+    taken, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_WITHIN_S):
+            while more and taken < DISCARD_MAX:
+                message = await receive()
+                taken += len(message.get("body", b""))
+                more = bool(message.get("more_body"))
 
 
 def _arrived(message: Message) -> Message:

@@ -267,6 +267,8 @@ def broken(draw: st.DrawFn) -> str:
 
 
 SILENT = [
+    "cat <<EOF |\nEOF\n sh\nc1\nEOF",
+    "cat <<EOF &&\nEOF\nc1",
     "r\\\nm x",
     "cat <<EOF\n`rm x`\nEOF",
     "echo ${x:-`rm x`}",

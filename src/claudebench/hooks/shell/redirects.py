@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _DESCRIPTOR_ENDS = frozenset({b"%d" % digit for digit in range(10)} | {b"}"})
 _EXPANDS = re.compile(r"(?<!\\)(?:\\\\)*\$[\w{@*#?$!-]")
 _NAMED = re.compile(r"\{\w+\}")
+_GOES_ON = re.compile(rb"[^\n]*(\||&&)[ \t]*(#[^\n]*)?\n")
 REDIRECTS = frozenset({"file_redirect", "heredoc_redirect", "herestring_redirect"})
 
 
@@ -91,6 +92,8 @@ def _heredoc(walk: Walk, node: Node, parts: Parts) -> None:
     delimiter = re.sub(r"[\"'\\]", "", start)
     if not start or end != delimiter:
         walk.found.doubt("a heredoc does not end where it says")
+    if _GOES_ON.match(walk.source, node.start_byte):
+        walk.found.doubt("a list goes on below a heredoc")
     text = _text(walk, body, literal=delimiter != start) if body else ""
     parts.stdin = Stdin(text, walk.found.since(first), unknown=text is None)
 
