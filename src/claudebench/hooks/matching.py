@@ -48,6 +48,7 @@ class CommandMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     writes: Classes = ()  # a redirection writes there
     saves: bool = False  # a redirection writes some file
     output_of: Words = ()  # it runs the output of one of these programs as code
+    assigns: Words = ()  # it sets such a variable, globs allowed: "HISTSIZE=0"
     fetched_by: Words = ()  # it runs a file that one of these programs wrote earlier in the line
     wrapped: Words = ()  # it stands behind one of these
     hosts: Words = ()  # a word names such a host, globs allowed
@@ -124,6 +125,7 @@ def fits_command(match: CommandMatch, command: Command, script: Script, places: 
         and (not match.wrapped or not set(command.wrappers).isdisjoint(match.wrapped))
         and (not match.writes or _writes(match.writes, command, places))
         and (not match.saves or _saves(command))
+        and (not match.assigns or _assigns(match.assigns, command))
         and (not match.output_of or _runs_output(match.output_of, command, script))
         and (not _asks_words(match) or _fits_words(match, command, places))
         and (not match.hosts or _names_host(match.hosts, hosts_of_words(command.words)))
@@ -205,6 +207,10 @@ def _writes(wanted: Classes, command: Command, places: Places) -> bool:
         redirect.writes and not places.classes(redirect.target, command.directory).isdisjoint(wanted)
         for redirect in command.redirects
     )
+
+
+def _assigns(wanted: Words, command: Command) -> bool:
+    return any(fnmatchcase(f"{name}={value}", one) for name, value in command.assignments for one in wanted)
 
 
 def _saves(command: Command) -> bool:
