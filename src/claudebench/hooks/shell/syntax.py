@@ -21,6 +21,7 @@ from claudebench.hooks.shell.limits import (
 
 _language = Language(tree_sitter_bash.language())
 _of_thread = threading.local()
+_AT_LEAST = b"\n\n\n\n"  # the lexer dereferences nothing when a text ends within a character, so it never does early
 
 
 def tree(source: bytes) -> Node | None:
@@ -41,7 +42,9 @@ def _bounded(parser: Parser, source: bytes) -> Node | None:
     def read(at: int, _point: object) -> bytes:
         nonlocal reads
         reads += 1
-        return source[at : at + TREE_READS_MAX] if reads <= TREE_READS_MAX else b""
+        if reads <= TREE_READS_MAX or at >= len(source):
+            return source[at : at + TREE_READS_MAX]
+        return _AT_LEAST
 
     def is_over(_at: int, _has_error: bool) -> bool:  # noqa: FBT001 - the parser's own signature
         nonlocal rounds
