@@ -50,6 +50,7 @@ from claudebench.tasks import handlers as task_handlers
 from claudebench.tasks import model as task_model
 from claudebench.tasks import store as task_store
 from claudebench.tasks.store import TaskStore
+from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ SCRIPTS = (
     *event_log.SCRIPTS,
 )
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
+_guard_error, _link_error = Sparse(log.error), Sparse(log.error)
 TICK_S = 0.5
 GUARD_PRIORITY = -1_000_000
 SYNC_BEHIND_MAX_S = 2.5
@@ -219,7 +221,7 @@ class App:
 
 
 def _guard_failed(call: ToolCall, error: Exception) -> None:
-    log.error("the guard failed and denied", tool=call.tool, exc_info=error)
+    _guard_error("the guard failed and denied", tool=call.tool, exc_info=error)
 
 
 def _rules_unreadable(message: str) -> None:
@@ -227,7 +229,7 @@ def _rules_unreadable(message: str) -> None:
 
 
 def _link_failed(link: Link, error: Exception) -> None:
-    log.error("a hook failed and decided by its fail mode", hook=link.name, fail_mode=link.fail_mode, exc_info=error)
+    _link_error("a hook failed and decided by its fail mode", hook=link.name, fail_mode=link.fail_mode, exc_info=error)
 
 
 def _operator_token(path: Path) -> str:

@@ -15,6 +15,7 @@ from claudebench.agents import claude_code
 from claudebench.errors import ClaudeBenchError, InvalidParams, NotFound, ParseError, nearest
 from claudebench.rpc import envelope
 from claudebench.rpc.context import Caller
+from claudebench.telemetry.sparse import Sparse
 from claudebench.transports.http import Refused
 from claudebench.transports.response import CLOSE, JSON, Response, encode
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from claudebench.transports.entry import Enter, Entry
 
 log = structlog.get_logger("claudebench")
+_warn = Sparse(log.warning)
 ADAPTERS: dict[str, Adapter] = {"claude-code": claude_code}
 _decode = msgspec.json.Decoder().decode
 
@@ -54,7 +56,7 @@ async def answer(adapter: Adapter, body: Awaitable[bytes], enter: Enter) -> Resp
 
 
 def _trouble(adapter: Adapter, event: Any, error: ClaudeBenchError) -> Json:
-    log.warning("hook not judged or recorded", error=error.message, code=error.code)
+    _warn("hook not judged or recorded", error=error.message, code=error.code)
     if adapter.guards(event):
         return adapter.refusal(f"ClaudeBench could not judge this call: {error.message}")
     return {}
