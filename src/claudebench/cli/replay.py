@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from claudebench.cli.client import Client
 
-    
+
 PAGE = 1_000
 SHOWN_MAX = 100
 _SINCE = re.compile(r"(\d{1,6})([smhd])")
