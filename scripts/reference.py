@@ -53,7 +53,7 @@ EXITS = {0: "done", FAILED: "failed", USAGE: "usage, or a wrong setting", UNREAC
 _LUA_EMIT = re.compile(r"\bemit\(([^,]*),")
 _LUA_TEXT = re.compile(r"'([^']+)'")
 _EVENT_NAME = re.compile(r"[a-z_]+(\.[a-z_]+)+")
-_EMITTERS = frozenset({"append", "_append", "emit", "_record"})
+_EMITTERS = frozenset({"append", "_append", "emit", "send"})
 
 
 # -- the form of a page

@@ -65,8 +65,10 @@ async def fill(ledger: Ledger, count: int = 120) -> list[model.Task]:
 def sorted_by(tasks: list[model.Task], by: str, way: str) -> list[int]:
     """Return the numbers of tasks in an order; of one moment, as their ids are spelt."""
     keys: dict[str, Callable[[model.Task], Any]] = {
-        "createdAt": num, "updatedAt": lambda t: (t.updated_at, str(num(t))), "priority": lambda t: (t.priority, -num(t)),
-    }  # fmt: skip
+        "createdAt": num,
+        "updatedAt": lambda task: (task.updated_at, str(num(task))),
+        "priority": lambda task: (task.priority, -num(task)),
+    }
     return [num(task) for task in sorted(tasks, key=keys[by], reverse=way == "desc")]
 
 
@@ -108,7 +110,8 @@ async def test_what_does_not_move_is_seen_once(ledger: Ledger) -> None:
     tasks = await fill(ledger)
     still = {num(task) for task in tasks if num(task) % 3}
     for by, way in ORDERS:
-        cursor, found = {}, []
+        cursor: dict[str, Any] = {}
+        found: list[int] = []
         while True:
             page = await ledger.list(limit=9, orderBy=by, order=way, **cursor)
             found += [num(task) for task in page.tasks]

@@ -18,7 +18,7 @@ async def test_values_change_and_the_status_stays(ledger: Ledger) -> None:
     task = await ledger.update(n, text='after "quoted"', priority=0, metadata={"b": 2**60, "a": None})
 
     assert (task.text, task.priority, task.status) == ('after "quoted"', 0, "pending")
-    expected = {"a": None, "deep": {"x": [], "y": {}}, "b": 2**60}
+    expected: dict[str, Any] = {"a": None, "deep": {"x": [], "y": {}}, "b": 2**60}
     assert msgspec.json.decode(task.metadata) == expected
     assert msgspec.json.decode((await ledger.get(n)).metadata) == expected
     told = (await ledger.read()).of_type("task.updated")[-1].payload

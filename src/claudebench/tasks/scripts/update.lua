@@ -36,7 +36,9 @@ elseif moves and status == 'in_progress' then
   store_task(t)
   position = emit('task.claimed', 't-' .. t.n, '{' .. moving(t) .. '}')
 elseif moves then
-  finish(t, status, status == 'failed' and 'error' or 'result', status == 'failed' and error or '')
-  position = emit('task.' .. status, 't-' .. t.n, '{' .. moving(t) .. ',"fenced":' .. (epoch ~= '' and 'true' or 'false') .. '}')
+  local completed = status == 'completed'
+  finish(t, status, completed and 'result' or 'error', completed and '' or error)
+  position = emit(completed and 'task.completed' or 'task.failed', 't-' .. t.n,
+    '{' .. moving(t) .. ',"fenced":' .. (epoch ~= '' and 'true' or 'false') .. '}')
 end
 return {position, t.n, unpack(stored(n))}
