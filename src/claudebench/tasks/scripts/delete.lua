@@ -7,8 +7,9 @@
 -- Returns {position}; a task in somebody's hands is refused with CONFLICT.
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
-if t.owner ~= '' and not finished(t) then
-  return refuse(CONFLICT, 'the task belongs to ' .. t.owner .. '; release or unassign it first', 'assignedTo', t.owner)
+if not finished(t) and not is_free(t) then
+  local by = t.owner ~= '' and 'by ' .. t.owner or 'by nobody in particular'
+  return refuse(CONFLICT, 'the task is held ' .. by .. '; release or unassign it first', 'assignedTo', t.owner)
 end
 
 remove_ready(t)
