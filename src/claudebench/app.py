@@ -74,6 +74,7 @@ SCRIPTS = (
     *event_log.SCRIPTS,
 )
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
+MIGRATIONS = {1: task_store.reindex}
 TICK_S = 0.5
 GUARD_PRIORITY = -1_000_000
 SYNC_BEHIND_MAX_S = 2.5
@@ -122,7 +123,7 @@ class App:
                 self.connection.on_full_disk = reserve.give_up
             await self.connection.open(EXTERNAL_WITHIN_S if self.settings.redis_url else STORE_WITHIN_S)
             self._open.push_async_callback(self.connection.close)
-            await check_format(self.connection)
+            await check_format(self.connection, MIGRATIONS)
             self._compose()
         except BaseException:
             await self.stop()

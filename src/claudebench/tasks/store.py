@@ -32,7 +32,11 @@ LIST = Script(__package__, "list")
 COUNTS = Script(__package__, "counts")
 UPDATE = Script(__package__, "update")
 RETRY = Script(__package__, "retry")
-SCRIPTS = (CREATE, CLAIM, ASSIGN, RENEW, COMPLETE, FAIL, RELEASE, UNASSIGN, UPDATE, RETRY, DELETE, GET, LIST, COUNTS)
+REINDEX = Script(__package__, "reindex")
+SCRIPTS = (
+    *(CREATE, CLAIM, ASSIGN, RENEW, COMPLETE, FAIL, RELEASE, UNASSIGN, UPDATE, RETRY, DELETE, GET, LIST, COUNTS),
+    REINDEX,
+)
 
 QUEUE_MAX = 100_000
 LEVEL = 1 << 46  # a rank is (100 - priority) * LEVEL + n
@@ -133,6 +137,13 @@ class TaskStore:
 
     def _change(self, script: Script, origin: Origin, *arguments: Any) -> Any:
         return self.connection.change(script, origin, *arguments)
+
+
+async def reindex(connection: Connection, workspace: str) -> None:
+    """Bring every index of a workspace into line with its tasks: the migration from format 1 to 2."""
+    at = 1
+    while at:
+        at = await connection.run(REINDEX, workspace, "", at)
 
 
 def _asked(asked: model.List) -> tuple[Argument, ...]:

@@ -2,7 +2,7 @@
 -- uses  clock
 -- KEYS  task ls
 --
--- Defines load_task(n) -> t or nil, store_task(t, field, value, ...) -> packed row, unlist(t, status), rank(t),
+-- Defines load_task(n) -> t or nil, store_task(t, field, value, ...) -> packed row, list_task(t, status), unlist(t, status), rank(t),
 -- finished(t), is_free(t), is_ready(t), stored(n) -> all fields, moving(t) -> JSON members. `was` is the status at load, false for a new task.
 local function load_task(n)
   local row = redis.call('HGET', k_task(n), 'row')
