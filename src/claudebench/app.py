@@ -174,11 +174,12 @@ class App:
         facts = EventLog(self.connection, CATALOGUE)
         self.observer = observer = Observer(self.connection, self.durability, __version__, self._disk_keeps_up)
         spool = self.spool = Spool(facts)
+        workspaces = Workspaces(self.connection)
         stores: dict[type, Any] = {
-            TaskStore: TaskStore(self.connection),
+            TaskStore: TaskStore(self.connection, watch=workspaces.enter),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
-            Workspaces: Workspaces(self.connection),
+            Workspaces: workspaces,
             Chain: self._chain(),
             Rulebook: self._rulebook(),
             Spool: spool,
@@ -215,6 +216,7 @@ class App:
         while True:
             with suppress(ClaudeBenchError):
                 await workspaces.learn()
+                await self.observer.look()
                 await asyncio.gather(*map(sweep, workspaces.awake()))
             await asyncio.sleep(TICK_S)
 

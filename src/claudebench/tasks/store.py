@@ -15,6 +15,8 @@ from claudebench.tasks.model import Stored, read_task
 from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claudebench.store.connection import Argument, Connection
     from claudebench.store.origin import Origin
 
@@ -47,10 +49,11 @@ _pack = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class TaskStore:
-    """The ledger of every workspace. `queue_max` bounds the pending tasks of each."""
+    """The ledger of every workspace. `queue_max` bounds the pending tasks of each, `watch` hears of each."""
 
     connection: Connection
     queue_max: int = QUEUE_MAX
+    watch: Callable[[str], object] = str
 
     async def create(self, origin: Origin, doc: model.Doc, priority: int, max_attempts: int) -> Change[model.Task]:
         """Add a task."""
@@ -136,6 +139,7 @@ class TaskStore:
         return model.Counts(*await self.connection.run(COUNTS, workspace))
 
     def _change(self, script: Script, origin: Origin, *arguments: Any) -> Any:
+        self.watch(origin.workspace)
         return self.connection.change(script, origin, *arguments)
 
 
