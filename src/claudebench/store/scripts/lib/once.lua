@@ -23,7 +23,8 @@ local function kept_reply()
 end
 
 local function keep_reply(reply)
-  if type(reply[1]) == 'number' and reply[1] < 0 then return reply end
+  local refusal = tonumber(reply[1])
+  if refusal and refusal < 0 then return reply end
   local kept = cmsgpack.pack({fingerprint, reply})
   if #kept > REPLY_BYTES then kept = cmsgpack.pack({fingerprint, false}) end
   redis.call('HSET', k_idem, once_key, kept)
