@@ -76,6 +76,7 @@ SCRIPTS = (
 )
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
 _guard_error, _link_error = Sparse(log.error), Sparse(log.error)
+MIGRATIONS = {1: task_store.reindex}
 TICK_S = 0.5
 GUARD_PRIORITY = -1_000_000
 SYNC_BEHIND_MAX_S = 2.5
@@ -124,7 +125,7 @@ class App:
                 self.connection.on_full_disk = reserve.give_up
             await self.connection.open(EXTERNAL_WITHIN_S if self.settings.redis_url else STORE_WITHIN_S)
             self._open.push_async_callback(self.connection.close)
-            await check_format(self.connection)
+            await check_format(self.connection, MIGRATIONS)
             self._compose()
         except BaseException:
             await self.stop()
@@ -175,11 +176,12 @@ class App:
         facts = EventLog(self.connection, CATALOGUE)
         self.observer = observer = Observer(self.connection, self.durability, __version__, self._disk_keeps_up)
         spool = self.spool = Spool(facts)
+        workspaces = Workspaces(self.connection)
         stores: dict[type, Any] = {
-            TaskStore: TaskStore(self.connection),
+            TaskStore: TaskStore(self.connection, watch=workspaces.enter),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
-            Workspaces: Workspaces(self.connection),
+            Workspaces: workspaces,
             Chain: self._chain(),
             Rulebook: self._rulebook(),
             Spool: spool,
@@ -216,6 +218,7 @@ class App:
         while True:
             with suppress(ClaudeBenchError):
                 await workspaces.learn()
+                await self.observer.look()
                 await asyncio.gather(*map(sweep, workspaces.awake()))
             await asyncio.sleep(TICK_S)
 

@@ -207,7 +207,6 @@ BAD_PARAMS = {
     "todo empty": request("hook.todo_write", {"todos": [{"content": "", "status": "pending"}]}),
     "todo list of 1,001": request("hook.todo_write", {"todos": [{"content": "a", "status": "pending"}] * 1001}),
     "prompt empty": request("hook.user_prompt", {"prompt": "", "context": {}}),
-    "idempotencyKey": request("task.create", {"text": "a"}, metadata={"idempotencyKey": "k"}),
 }
 
 
@@ -299,14 +298,6 @@ async def test_members_of_a_batch_that_are_no_requests_are_refused_one_by_one(cl
 
     assert [reply["id"] for reply in replies] == [None] * 5 + ["ok"]
     assert [reply["error"]["code"] for reply in replies[:5]] == [-32600] * 5
-
-
-async def test_idempotency_key_is_refused_in_plain_words(client: AsyncClient) -> None:
-    """A key that would not be honoured is refused with its name, not taken in silence."""
-    reply = await client.rpc(request("task.create", {"text": "a"}, metadata={"idempotencyKey": "k"}))
-
-    assert reply["error"]["code"] == -32602
-    assert "idempotencyKey" in json.dumps(reply["error"])
 
 
 @pytest.mark.parametrize("number", [2**63, 2**70, -(2**70), 10**300], ids=["2**63", "2**70", "-2**70", "10**300"])

@@ -30,6 +30,8 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   if type == 'hash' then out[#out + 1] = {key, type, redis.call('HGETALL', key)}
   elseif type == 'zset' then out[#out + 1] = {key, type, redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')}
   elseif type == 'stream' then out[#out + 1] = {key, type, redis.call('XRANGE', key, '-', '+', 'COUNT', ARGV[2])}
+  elseif type == 'set' then out[#out + 1] = {key, type, redis.call('SMEMBERS', key)}
+  elseif type == 'string' then out[#out + 1] = {key, type, redis.call('GET', key)}
   else out[#out + 1] = {key, type, {}} end
 end
 return out
@@ -57,6 +59,10 @@ class Snapshot:
     sigs: dict[str, str] = field(default_factory=dict)
     indexes: Index = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    sets: dict[str, set[str]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    deps: dict[int, list[int]] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
     unknown: list[str] = field(default_factory=list)
 
     def of_type(self, type_: str) -> list[Event]:
@@ -91,14 +97,23 @@ async def check(connection: Connection, workspace: str) -> Snapshot:
 
 def problems(found: Snapshot) -> list[str]:
     """Return in words everything that must hold and does not."""
-    return [*_indexes(found), *_rows(found), *_presence(found), *_history(found)]
+    return [*_indexes(found), *_rows(found), *_dependencies(found), *_presence(found), *_history(found)]
 
 
 def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
     name, _, rest = tail.partition(":")
     match name, type_:
         case "task", "hash":
-            found.tasks[int(rest)] = msgspec.msgpack.decode(_pairs(content)["row"], type=Row)
+            fields = _pairs(content)
+            found.tasks[int(rest)] = msgspec.msgpack.decode(fields["row"], type=Row)
+            found.deps[int(rest)] = [int(n) for n in fields.get("deps", b"").split()]
+        case "idem", "hash":
+            found.keys = set(_pairs(content))
+        case "done", "string":
+            raw: Any = content
+            found.done = {at * 8 + bit for at, byte in enumerate(raw) for bit in range(8) if byte & (128 >> bit)}
+        case "waits" | "stuck" | "freeing", "set":
+            found.sets[tail] = {member.decode() for member in content}
         case "inst", "hash":
             found.instances[rest] = _texts(content)
         case "meta", "hash":
@@ -135,15 +150,17 @@ def rank(row: Row, n: int) -> int:
 
 
 def _places(n: int, row: Row) -> Iterator[tuple[str, int]]:
-    yield "ls:all:created", n
-    yield f"ls:{row.status}:created", n
+    for status in ("all", row.status):
+        yield f"ls:{status}:created", n
+        yield f"ls:{status}:updated", row.updated_ms
+        yield f"ls:{status}:priority", rank(row, n)
     if row.owner:
-        yield f"own:{row.owner}", rank(row, n)
+        yield f"own:{row.owner}", n
     if row.owner and row.status in {"pending", "in_progress"}:
         yield f"held:{row.owner}", rank(row, n)
     if row.owner and row.status == "pending":
         yield f"reserved:{row.owner}", rank(row, n)
-    if row.status == "pending" and not row.owner:
+    if row.status == "pending" and not row.owner and not row.waiting:
         yield f"ready:{row.sig}", rank(row, n)
         for denied in row.deny:
             yield f"denied:{row.sig}:{denied}", rank(row, n)
@@ -158,7 +175,7 @@ def _indexes(found: Snapshot) -> Iterator[str]:
     for n, row in found.tasks.items():
         for place, score in _places(n, row):
             wanted[place][str(n)] = score
-    kept = {key: index for key, index in found.indexes.items() if key not in {"alive", "offline"}}
+    kept = {key: index for key, index in found.indexes.items() if key not in {"alive", "offline", "idemage"}}
     for key in sorted({*wanted, *kept}):
         if wanted.get(key, {}) != kept.get(key, {}):
             yield f"{key} holds {kept.get(key, {})}, the rows say {wanted.get(key, {})}"
@@ -166,13 +183,17 @@ def _indexes(found: Snapshot) -> Iterator[str]:
     if sizes != found.sigs:
         yield f"sigs holds {found.sigs}, the rows say {sizes}"
     yield from (f"unknown key {key}" for key in found.unknown)
+    if found.keys != found.indexes.get("idemage", {}).keys():
+        yield f"the keys {found.keys} and their ages {found.indexes.get('idemage')} are not the same"
 
 
 def _rows(found: Snapshot) -> Iterator[str]:
     for n, row in found.tasks.items():
         ended = row.status in {"completed", "failed"}
         rules = {
-            "is in progress and nobody's": row.status != "in_progress" or row.owner,
+            "is in progress, nobody's and without a lease": row.status != "in_progress" or row.owner or row.lease_ms,
+            "is in somebody's hands and waits": row.status != "in_progress" or not row.waiting,
+            "is marked done exactly when it is completed": (row.status == "completed") == (n in found.done),
             "has a lease and is not in progress": not row.lease_ms or row.status == "in_progress",
             "has an end exactly when it ended": bool(row.finished_ms) == ended,
             "is a dead letter that did not fail": not row.dead or row.status == "failed",
@@ -182,6 +203,25 @@ def _rows(found: Snapshot) -> Iterator[str]:
             "has a number that was given out": n <= int(found.meta.get("seq", 0)),
         }
         yield from (f"t-{n} breaks `{rule}`: {row}" for rule, holds in rules.items() if not holds)
+
+
+def _dependencies(found: Snapshot) -> Iterator[str]:
+    """Check that each task counts what it waits for, and that each dependency is settled or noted as not yet."""
+    for n, row in found.tasks.items():
+        waits = [each for each in found.deps[n] if str(n) in found.sets.get(f"waits:{each}", set())]
+        stuck = [each for each in found.deps[n] if str(n) in found.sets.get(f"stuck:{each}", set())]
+        if (row.waiting, row.blocked) != (len(waits) + len(stuck), len(stuck)):
+            yield f"t-{n} counts {row.waiting} and {row.blocked}; it waits for {waits} and is stuck behind {stuck}"
+        unsettled = {int(each) for each in found.sets.get("freeing", set())}
+        for each in set(found.deps[n]) - unsettled:
+            status = "completed" if each in found.done else found.tasks[each].status if each in found.tasks else "gone"
+            place = "" if status == "completed" else "stuck" if status in {"failed", "gone"} else "waits"
+            if (each in waits, each in stuck) != (place == "waits", place == "stuck"):
+                yield f"t-{n} depends on t-{each}, which is {status}, and stands in {waits} and {stuck}"
+    for key, members in found.sets.items():
+        yield from (
+            f"{key} holds t-{n}, which is not stored" for n in members if key != "freeing" and int(n) not in found.tasks
+        )
 
 
 def _presence(found: Snapshot) -> Iterator[str]:
@@ -199,14 +239,14 @@ def _history(found: Snapshot) -> Iterator[str]:
     """Check the log: epochs never fall, an owner never changes within one, and what is completed stays so."""
     last: dict[str, dict[str, Any]] = {}
     for event in found.events:
-        if not event.type.startswith("task.") or event.type == "task.deleted":
+        if not event.type.startswith("task.") or event.type in {"task.deleted", "task.blocked"}:
             continue
         now, before = event.payload, last.get(event.subject)
         last[event.subject] = now
         if before is None:
             if event.type != "task.created" or now["epoch"] != 0:
                 yield f"{event.subject} begins with {event.type} at epoch {now['epoch']}"
-        elif before["status"] in {"completed", "failed"}:
+        elif before["status"] in {"completed", "failed"} and event.type not in {"task.reopened", "task.updated"}:
             yield f"{event.subject} was {before['status']}, then came {event.type}"
         elif now["assignedTo"] != before["assignedTo"] and now["epoch"] <= before["epoch"]:
             yield f"{event.subject} changed hands in {event.type}, but epoch {before['epoch']} became {now['epoch']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from tests.scripts import invariants
 
 from claudebench.instances import model as instance_model
@@ -86,10 +87,16 @@ class Ledger:
             await self.sweep()
 
     async def create(
-        self, text: str = "a task", *, priority: int = 50, requires: Iterable[str] = (), max_attempts: int = 3
+        self,
+        text: str = "a task",
+        *,
+        priority: int = 50,
+        requires: Iterable[str] = (),
+        max_attempts: int = 3,
+        depends_on: Iterable[int] = (),
     ) -> int:
         """Add a task and return its number."""
-        doc = task_model.Doc(text, list(requires))
+        doc = task_model.Doc(text, list(requires), [f"t-{n}" for n in depends_on])
         return num((await self.tasks.create(self.origin(), doc, priority, max_attempts)).result)
 
     async def claim(self, worker: str, claims_max: int = 1, lease_ms: int | None = None) -> list[task_model.Task]:
@@ -134,6 +141,29 @@ class Ledger:
         """Take a task from its holder."""
         task: task_model.Task = (await self.tasks.unassign(self.origin(), n, denied=denied)).result
         return task
+
+    async def update(
+        self, n: int, *, worker: str = "", epoch: int | str = "", operator: bool = False, **updates: Any
+    ) -> task_model.Task:
+        """Give a task other values, or move it."""
+        asked = msgspec.json.decode(json.dumps(updates), type=task_model.Updates)
+        change = await self.tasks.update(self.origin(worker), n, asked, (worker, str(epoch)), operator=operator)
+        task: task_model.Task = change.result
+        return task
+
+    async def retry(self, n: int, *, operator: bool = True) -> task_model.Task:
+        """Let a finished task be done once more."""
+        task: task_model.Task = (await self.tasks.retry(self.origin(), n, operator=operator)).result
+        return task
+
+    async def list(self, **asked: Any) -> task_model.Page:
+        """Return a page of tasks."""
+        request = msgspec.json.decode(json.dumps(asked), type=task_model.List)
+        return await self.tasks.list(self.workspace, request)
+
+    async def total(self) -> int:
+        """Return how many tasks there are."""
+        return len((await self.read()).tasks)
 
     async def delete(self, n: int) -> None:
         """Delete a task."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 WORKERS = ("ann", "bob", "cy")
 ROLES = {"ann": (), "bob": ("gpu",), "cy": ("gpu", "py")}
+REOPENING = ("again", "open")
 REFUSALS = (Conflict, LimitReached, NotFound, Stale)
 WORDS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "complete": lambda ledger, n, worker, epoch: ledger.complete(n, worker, epoch, result=True),
@@ -29,6 +32,12 @@ WORDS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "renew": lambda ledger, n, worker, epoch: ledger.renew(n, worker, epoch, 8000),
     "unassign": lambda ledger, n, _worker, _epoch: ledger.unassign(n),
     "deny": lambda ledger, n, _worker, _epoch: ledger.unassign(n, denied=True),
+    "begin": lambda ledger, n, worker, epoch: ledger.update(n, worker=worker, epoch=epoch, status="in_progress"),
+    "end": lambda ledger, n, worker, epoch: ledger.update(n, worker=worker, epoch=epoch, status="completed", text="x"),
+    "drop": lambda ledger, n, worker, epoch: ledger.update(n, worker=worker, epoch=epoch, status="failed", priority=7),
+    "patch": lambda ledger, n, _worker, _epoch: ledger.update(n, priority=n * 7, metadata={"n": n}),
+    "again": lambda ledger, n, _worker, _epoch: ledger.retry(n),
+    "open": lambda ledger, n, _worker, _epoch: ledger.update(n, status="pending", operator=True),
 }
 _numbers = itertools.count(1)
 
@@ -128,7 +137,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def create(self, choice: int) -> None:
         """Add a task."""
         requires = ((), (), ("gpu",), ("gpu", "py"), (), ("py",))[choice]
-        self.do(self.ledger.create(priority=(50, 100, 0)[choice % 3], requires=requires, max_attempts=3))
+        depends_on = ((), (), (1,), (), (2, 3), (5,))[choice]
+        priority = (50, 100, 0)[choice % 3]
+        self.do(self.ledger.create(priority=priority, requires=requires, max_attempts=3, depends_on=depends_on))
 
     def claim(self, worker: str, choice: int) -> None:
         """Claim; what is handed out fits its worker and was not completed."""
@@ -143,8 +154,12 @@ class LedgerMachine(RuleBasedStateMachine):
         owner, epoch = self.owners.get(n, ("", 0))
         worker, fence = owner if caller == "owner" else caller, epoch if named == "now" else named
         answer = self.do(WORDS[word](self.ledger, n, worker, fence))
+        if word in REOPENING and answer is not None:
+            self.completed.pop(n, None)
+        if word == "end" and answer is not None and answer.epoch == epoch:
+            self.completed.setdefault(n, (owner, epoch))
         if word == "complete" and answer is not None:
-            assert worker in {"", owner}
+            assert worker in {"", owner} or not owner
             assert fence in {"", epoch}
             self.completed.setdefault(n, (owner, epoch))
 
@@ -185,3 +200,20 @@ def test_any_sequence_keeps_the_ledger_whole(store_socket: str) -> None:
 def test_refusals_are_errors_of_the_tree() -> None:
     """Whatever the machine takes for a refusal is an error of ours, so that a failure of the store is not one."""
     assert all(issubclass(refusal, ClaudeBenchError) for refusal in REFUSALS)
+
+
+@pytest.mark.soak
+def test_any_long_sequence_keeps_the_ledger_whole(store_socket: str) -> None:
+    """The same over a thousand long sequences that differ each time."""
+
+    class Machine(LedgerMachine):
+        socket = store_socket
+
+    bounds = settings(
+        max_examples=int(os.environ.get("SOAK_RUNS", "1000")),
+        stateful_step_count=200,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Machine, settings=bounds)

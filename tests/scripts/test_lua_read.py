@@ -44,7 +44,7 @@ async def test_a_list_of_one_status(ledger: Ledger, status: str) -> None:
     """A list of a status holds the tasks of that status and their exact number."""
     made = await one_of_each(ledger)
 
-    page = await ledger.tasks.list(ledger.workspace, status, None, 10)
+    page = await ledger.list(status=status, limit=10)
 
     assert [num(task) for task in page.tasks] == [made[status]]
     assert (page.total_count, page.has_more) == (1, False)
@@ -56,7 +56,7 @@ async def test_pages_join_into_the_whole(ledger: Ledger) -> None:
     seen: list[int] = []
     cursor: str | None = None
     while True:
-        page = await ledger.tasks.list(ledger.workspace, "all", cursor, 3)
+        page = await ledger.list(**({"cursor": cursor} if cursor else {}), limit=3)
         seen += [num(task) for task in page.tasks]
         if not page.has_more:
             break
@@ -74,8 +74,8 @@ async def test_a_page_stops_at_a_mebibyte(ledger: Ledger) -> None:
         await ledger.claim("w")
         await ledger.complete(n, "w", 1, "x" * 60_000)
 
-    first = await ledger.tasks.list(ledger.workspace, "completed", None, 1000)
-    rest = await ledger.tasks.list(ledger.workspace, "completed", str(first.next_cursor), 1000)
+    first = await ledger.list(status="completed", limit=1000)
+    rest = await ledger.list(status="completed", limit=1000, cursor=first.next_cursor)
 
     assert first.has_more
     assert first.total_count == 40

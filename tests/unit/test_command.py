@@ -15,7 +15,7 @@ from claudebench.patterns.label import Consistency, Pattern
 from claudebench.resilience.policy import Breaker, Policy, RateLimit
 from claudebench.rpc.command import DEFAULT_DOORS, Command, handler
 from claudebench.rpc.context import Caller, Context
-from claudebench.rpc.dispatcher import Dispatcher
+from claudebench.rpc.dispatcher import Dispatcher, fingerprint
 from claudebench.rpc.envelope import Metadata
 from claudebench.rpc.registry import HandlerRegistry
 
@@ -300,14 +300,30 @@ async def test_operator_commands_ask_for_the_operator() -> None:
     assert await guarded.dispatch("shelf.ask", b"{}", Caller(role="operator"))
 
 
-async def test_an_idempotency_key_is_refused_where_it_would_matter() -> None:
-    """A changing command refuses a key that it would not honour; a query ignores it."""
-    caller = Caller(metadata=Metadata(idempotency_key="k"))
-    both = dispatcher(declare("a.change")(plain), declare("a.query", changes=False)(plain))
+async def test_an_idempotency_key_reaches_every_change_of_a_call() -> None:
+    """The first change of a call uses the caller's key, each further one a key made of it; a query uses none."""
+    seen: list[Any] = []
 
-    with pytest.raises(InvalidParams, match="idempotency"):
-        await both.dispatch("a.change", b"{}", caller)
-    assert await both.dispatch("a.query", b"{}", caller)
+    async def change(request: Ask, context: Context) -> Told:
+        seen.extend(context.origin().once for _ in range(2))
+        return await plain(request)
+
+    caller = Caller(metadata=Metadata(idempotency_key="k"))
+    both = dispatcher(declare("a.change")(change), declare("a.query", changes=False)(change))
+    for name in ("a.change", "a.query"):
+        await both.dispatch(name, b"{}", caller)
+
+    assert [once and once[0] for once in seen] == ["k", "k#1", None, None]
+    assert seen[0][1] == seen[1][1] == fingerprint("a.change", "", b"{ }")
+
+
+def test_a_fingerprint_is_that_of_the_call() -> None:
+    """The spelling of the parameters does not matter; command, caller and values do."""
+    same = fingerprint("a.b", "i", b'{"x": 1, "y": [2]}')
+
+    assert same == fingerprint("a.b", "i", b'{"y":[2],"x":1}')
+    assert len({same, fingerprint("a.c", "i", b'{"x":1,"y":[2]}'), fingerprint("a.b", "j", b'{"x":1,"y":[2]}'),
+                fingerprint("a.b", "i", b'{"x":1,"y":[3]}')}) == 4  # fmt: skip
 
 
 async def broken(request: Ask) -> Told:

@@ -43,7 +43,7 @@ class EventLog:
         """
         if not self.catalogue.admits(type_):
             raise ValueError(f"no event type {type_!r} is declared")
-        return self.connection.run(APPEND, origin.workspace, *origin.head, type_, subject, payload)
+        return self.connection.change(APPEND, origin, type_, subject, payload)
 
     def append_once(  # noqa: PLR0917 - a fact, and how it is sent
         self,

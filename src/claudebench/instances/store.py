@@ -35,14 +35,13 @@ class InstanceStore:
     async def register(self, origin: Origin, doc: model.Doc, boot_id: str) -> Change[model.Registered]:
         """Note that the actor of `origin` is there."""
         roles, text = f",{','.join(doc.roles)},", bound("metadata", _encode(doc), model.DOC_MAX)
-        position, incarnation, *returned = await self.connection.run(
-            REGISTER, origin.workspace, *origin.head, text, roles, doc.capacity, doc.dead_after_ms, boot_id
-        )
+        given = (text, roles, doc.capacity, doc.dead_after_ms, boot_id)
+        position, incarnation, *returned = await self.connection.change(REGISTER, origin, *given)
         return Change(position.decode(), model.Registered(incarnation, _ids(returned)))
 
     async def unregister(self, origin: Origin, instance: str) -> Change[model.Unregistered]:
         """Let `instance` leave."""
-        position, *returned = await self.connection.run(UNREGISTER, origin.workspace, *origin.head, instance)
+        position, *returned = await self.connection.change(UNREGISTER, origin, instance)
         return Change(position.decode(), model.Unregistered(_ids(returned)))
 
     async def heartbeat(self, origin: Origin) -> model.Beat:

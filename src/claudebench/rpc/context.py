@@ -59,13 +59,15 @@ class Runner(Protocol):
 class Context:
     """One call in progress."""
 
-    __slots__ = ("_runner", "caller", "position")
+    __slots__ = ("_changes", "_runner", "caller", "fingerprint", "position")
 
     def __init__(self, runner: Runner, caller: Caller) -> None:
         """Take what nested calls go through, and the caller they inherit."""
         self._runner = runner
         self.caller = caller
         self.position = ""
+        self.fingerprint = b""
+        self._changes = 0
 
     @property
     def workspace(self) -> str:
@@ -89,7 +91,14 @@ class Context:
 
     def origin(self, actor: str = "") -> Origin:
         """Return where a change of this call comes from; `actor` defaults to the instance the caller named."""
-        return Origin(self.workspace, actor or self.metadata.instance_id, _trace(self.metadata), self.now)
+        once = (self._next_key(), self.fingerprint) if self.fingerprint else None
+        return Origin(self.workspace, actor or self.metadata.instance_id, _trace(self.metadata), self.now, once)
+
+    def _next_key(self) -> str:
+        """Return the caller's idempotency key for the first change of this call, one made of it for each further."""
+        key, number = self.metadata.idempotency_key, self._changes
+        self._changes += 1
+        return f"{key}#{number}" if number else key
 
     def at(self, change: Change[T]) -> T:
         """Note the position of a change and return its result."""
@@ -99,6 +108,9 @@ class Context:
     async def call(self, command: str, **params: Any) -> Any:
         """Run another command for the same caller and return its result."""
         inside = replace(self.caller, door="")
+        if self.fingerprint:
+            keyed = msgspec.structs.replace(self.metadata, idempotency_key=self._next_key())
+            inside = replace(inside, metadata=keyed)
         answer = await self._runner.dispatch(command, _encode(params), inside)
         return answer.result
 

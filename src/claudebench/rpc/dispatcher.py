@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from hashlib import sha256
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("claudebench")
 MESSAGE_MAX = 300
+FINGERPRINT_BYTES = 16
 
 
 class Dispatcher:
@@ -63,18 +65,24 @@ class Dispatcher:
         command = bound.command
         if command.operator and caller.role != "operator":
             raise Unauthorized(f"{command.name} is the operator's; send the token of the data directory")
-        if command.changes and caller.metadata.idempotency_key:
-            raise InvalidParams("idempotency keys are not honoured yet, so none may be sent", field="idempotencyKey")
         try:
             request = bound.decode(params)
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidParams(str(error)[:MESSAGE_MAX], errors=issues(params, command.input)) from None
         context = Context(self, caller)
+        if command.changes and caller.metadata.idempotency_key:
+            context.fingerprint = fingerprint(command.name, caller.metadata.instance_id, params)
         if bound.context_name:
             result = await bound.function(request, **{bound.context_name: context}, **bound.stores)
         else:
             result = await bound.function(request, **bound.stores)
         return Answer(result, context.position)
+
+
+def fingerprint(name: str, instance: str, params: bytes | msgspec.Raw) -> bytes:
+    """Return what makes a call the same call: its command, its caller, and its parameters in one spelling."""
+    spelt = msgspec.json.encode(msgspec.json.decode(params), order="sorted")
+    return sha256(b"\0".join((name.encode(), instance.encode(), spelt))).digest()[:FINGERPRINT_BYTES]
 
 
 def _internal(name: str, error: Exception) -> Internal:

@@ -41,7 +41,8 @@ from claudebench.store.keys import prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from claudebench.store.script import Script
+    from claudebench.store.origin import Origin
+    from claudebench.store.script import Script, Text
 
 log = logging.getLogger("claudebench.store")
 _pack = cast("Callable[[Words], bytes]", hiredis.pack_command)
@@ -125,7 +126,7 @@ class Call:
 
     future: asyncio.Future[Any]
     started_ns: int
-    script: Script | None
+    script: Text | None
     tail: tuple[Argument, ...]
 
 
@@ -197,16 +198,26 @@ class Connection:
             TimedOut: no reply within the time-out (`unknown`).
         """
         script.check_arity(len(arguments))
+        return self._run(script, script.plain, workspace, arguments)
+
+    def change(self, script: Script, origin: Origin, *arguments: Argument) -> asyncio.Future[Any]:
+        """Send a change; one with an idempotency key happens once. Answers and raises as `run` does."""
+        if origin.once is None or script.keyed is None:
+            return self.run(script, origin.workspace, *origin.head, *arguments)
+        script.check_arity(len(origin.head) + len(arguments))
+        return self._run(script, script.keyed, origin.workspace, (*origin.head, *arguments, *origin.once))
+
+    def _run(self, script: Script, text: Text, workspace: str, arguments: Words) -> asyncio.Future[Any]:
         if script.grows and self.refuses_growth():
             raise LimitReached("the disk is nearly full; what would add to it is refused", reason="disk")
         tail = (1, prefix(workspace), *arguments)
-        return self._send(("EVALSHA", script.sha, *tail), script, tail)
+        return self._send(("EVALSHA", text.sha, *tail), text, tail)
 
     def command(self, *words: Argument) -> asyncio.Future[Any]:
         """Send one plain command of the store itself, such as INFO."""
         return self._send(words, None, ())
 
-    def _send(self, words: Words, script: Script | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
+    def _send(self, words: Words, script: Text | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
         wire = self._wire
         if wire is None or wire.silent:
             raise Unavailable("the store does not answer", retryAfterMs=RETRY_AFTER_MS, reason="store")
@@ -251,10 +262,11 @@ class Connection:
         self.version = _version(await wire.send(("INFO", "server"), None, ()))
         if self.version < OLDEST_VERSION:
             raise SettingsError(f"the store at {self.address} is {_dotted(self.version)}; 7.0 or newer is needed")
-        shas = await asyncio.gather(*(wire.send(("SCRIPT", "LOAD", each.text), None, ()) for each in self.scripts))
-        for script, sha in zip(self.scripts, shas, strict=True):
-            if sha.decode() != script.sha:
-                raise Internal(f"the store hashes {script.title} to {sha!r}")
+        texts = [text for script in self.scripts for text in script.texts]
+        shas = await asyncio.gather(*(wire.send(("SCRIPT", "LOAD", each.text), None, ()) for each in texts))
+        for text, sha in zip(texts, shas, strict=True):
+            if sha.decode() != text.sha:
+                raise Internal(f"the store hashes a script to {sha!r}, not to {text.sha}")
 
     async def _serve(self, wire: _Wire) -> None:
         self._wire, self._served = wire, True
@@ -293,7 +305,7 @@ class _Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watch_handle: asyncio.TimerHandle | None = None
 
-    def send(self, words: Words, script: Script | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
+    def send(self, words: Words, script: Text | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
         """Queue one command; it is written at the end of this loop turn."""
         call = Call(self.loop.create_future(), perf_counter_ns(), script, tail)
         self.calls.append(call)
@@ -363,7 +375,7 @@ class _Wire(asyncio.Protocol):
         else:
             call.future.set_exception(error)
 
-    def _resend(self, call: Call, script: Script) -> None:
+    def _resend(self, call: Call, script: Text) -> None:
         self.calls.append(call)
         self._buffer.append(_pack(("EVAL", script.text, *call.tail)))
         self._flush()

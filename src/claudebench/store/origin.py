@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The workspace of a change, who makes it, its trace, and, on a test store only, the time it is given."""
+    """The workspace of a change, who makes it, its trace, and, on a test store only, the time it is given.
+
+    `once` makes it safe to repeat: an idempotency key, and the fingerprint of the call that uses it.
+    """
 
     workspace: str
     actor: str = ""
     meta: bytes = b""
     given_ms: str = ""
+    once: tuple[str, bytes] | None = None
 
     @property
     def head(self) -> tuple[str, str, bytes]:

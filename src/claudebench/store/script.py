@@ -6,6 +6,8 @@ store's memory is full, since it ends work) and `Assessment` (the script of the 
 header come one variable per argument and `k_<key>` for every key; a name that is declared and unused, or used and
 undeclared, is an error before Redis is reached.
 
+A changing script has a second text, `keyed`, for calls that carry an idempotency key: its body runs inside `once`.
+
 What a call does not need it does not pay for: a key is spelt where it stands, a function of a part that nobody calls is
 left out, and a part with a `when` is a block that runs only under that condition, with the parts that it `uses` inside
 it and those that it `needs` before it. (A Lua function costs about half a microsecond each time it is defined.)
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 LINES_MAX = 60
+ONCE = ["once_key", "fingerprint"]
 _HEADER = re.compile(r"^-- (\w+)(?:: | {2})(.*)$")
 _DEFINED = re.compile(r"local (?:function (?P<function>\w+)|(?P<variables>\w+(?:, \w+)*))")
 _KEY = re.compile(r"\bk_(\w+)(?:\(([^()]*)\))?")
@@ -86,6 +89,16 @@ class Source:
             raise ScriptError(f"{self.name}.lua: no such key {sorted(unknown)}")
 
 
+class Text:
+    """Lua as it is sent, by its hash."""
+
+    def __init__(self, text: str, latency: Histogram) -> None:
+        """Take the Lua, and where the times of its calls are noted."""
+        self.text = text
+        self.latency = latency
+        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
 class Script:
     """One transition: a checked Lua file with its parts spliced in, ready to be called by its hash."""
 
@@ -102,11 +115,27 @@ class Script:
         self.succeeds = source.header.get("Assessment")
         self.argv = source.words("ARGV")
         self.variadic = self.argv[-1:] == ["..."]
-        self.grows = self.argv[:3] == ["given_ms", "actor", "meta"] and "allow-oom" not in source.words("flags")
-        self.text = _assemble(source)
-        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        self.changes = self.argv[:3] == ["given_ms", "actor", "meta"]
+        self.grows = self.changes and "allow-oom" not in source.words("flags")
         self.latency = Histogram()
+        self.plain = Text(_assemble(source), self.latency)
+        self.keyed = Text(_assemble(source, keyed=True), self.latency) if self.changes else None
         _check_arguments(source, self.text)
+
+    @property
+    def text(self) -> str:
+        """The Lua of a call without a key."""
+        return self.plain.text
+
+    @property
+    def sha(self) -> str:
+        """The hash of that text."""
+        return self.plain.sha
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """All that a connection must have loaded."""
+        return (self.plain, self.keyed) if self.keyed else (self.plain,)
 
     @property
     def title(self) -> str:
@@ -169,14 +198,20 @@ def _used(chunks: list[Chunk]) -> str:
     return "\n".join(reversed(kept))
 
 
-def _assemble(source: Source) -> str:
+def _assemble(source: Source, *, keyed: bool = False) -> str:
     arguments = [word for word in source.words("ARGV") if word != "..."]
+    arguments += ONCE if keyed else []
     taken = ", ".join(f"ARGV[{at + 1}]" for at in range(len(arguments)))
     head = ["local K = KEYS[1]", *([f"local {', '.join(arguments)} = {taken}"] if arguments else [])]
-    text = _used([*_splice(source.words("uses"), set()), Chunk([], source.body)])
+    parts = _splice([*source.words("uses"), *(["once"] if keyed else [])], set())
+    text = _used([*parts, Chunk([], _once(source.body) if keyed else source.body)])
     flags = source.words("flags")
     shebang = f"#!lua flags={','.join(flags)}\n" if flags else ""
     return shebang + _KEY.sub(_spell, "\n".join([*head, text]))
+
+
+def _once(body: str) -> str:
+    return f"local kept = kept_reply()\nif kept then return kept end\nreturn keep_reply((function()\n{body}\nend)())"
 
 
 def _spell(found: re.Match[str]) -> str:

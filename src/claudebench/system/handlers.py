@@ -23,9 +23,9 @@ async def health(request: model.Ask, observer: Observer) -> model.Health:  # noq
         alive = await observer.connection.command("PING") == b"PONG"
     except ClaudeBenchError:
         alive = False
-    disk = observer.disk_keeps_up()
-    status: model.HealthStatus = "unhealthy" if not alive else "healthy" if disk else "degraded"
-    return model.Health(status, {"redis": alive, "disk": disk}, observer.durability, observer.version)
+    services = {"redis": alive, "disk": observer.disk_keeps_up(), "memory": not observer.memory_is_tight}
+    status: model.HealthStatus = "unhealthy" if not alive else "healthy" if all(services.values()) else "degraded"
+    return model.Health(status, services, observer.durability, observer.version)
 
 
 @handler("system.get_state", pattern=A, consistency=Consistency.LINEARIZABLE, changes=False)

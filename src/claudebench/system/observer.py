@@ -8,9 +8,13 @@ from resource import getpagesize
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from claudebench.system import model
 from claudebench.telemetry.metrics import Histogram
+
+log = structlog.get_logger("claudebench")
+MEMORY_ALARM = 0.8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +35,26 @@ class Observer:
     version: str
     disk_keeps_up: Callable[[], bool]
     registry: HandlerRegistry | None = None
+    memory_share: float = 0.0
     _declared: list[model.CommandInfo] = field(default_factory=list)
+
+    async def look(self) -> None:
+        """Ask the store how much of its memory is used; that it is much is said once, and again when it is over.
+
+        Raises:
+            ClaudeBenchError: the store does not answer.
+        """
+        told = (await self.connection.command("INFO", "memory")).decode()
+        figures = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+        most, was_tight = int(figures.get("maxmemory", 0)), self.memory_is_tight
+        self.memory_share = int(figures["used_memory"]) / most if most else 0.0
+        if self.memory_is_tight != was_tight:
+            log.warning("the store's memory", used_share=round(self.memory_share, 2), tight=self.memory_is_tight)
+
+    @property
+    def memory_is_tight(self) -> bool:
+        """Whether the store has used so much of its memory that creating will be refused soon."""
+        return self.memory_share >= MEMORY_ALARM
 
     def instruments(self) -> list[Instrument]:
         """Return the instrument of every command."""

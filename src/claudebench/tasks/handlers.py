@@ -21,6 +21,7 @@ async def create(request: model.Create, context: Context, tasks: TaskStore) -> m
     doc = model.Doc(
         text=request.text,
         requires=request.requires,
+        depends_on=list(dict.fromkeys(request.depends_on)),
         metadata=msgspec.Raw(bound("metadata", _encode(request.metadata), model.METADATA_MAX)),
         correlation_id=context.metadata.correlation_id,
         traceparent=context.metadata.traceparent,
@@ -36,8 +37,8 @@ async def get(request: model.One, context: Context, tasks: TaskStore) -> model.T
 
 @handler("task.list", pattern=A, consistency=LINEARIZABLE, changes=False)
 async def list_(request: model.List, context: Context, tasks: TaskStore) -> model.Page:
-    """Return a page of tasks of one status, or of all, newest first."""
-    return await tasks.list(context.workspace, request.status or "all", request.cursor, request.limit)
+    """Return a page of tasks in an order, by status, holder, priority or the beginning of their text."""
+    return await tasks.list(context.workspace, request)
 
 
 @handler("task.count", pattern=A, consistency=LINEARIZABLE, changes=False)
@@ -94,10 +95,24 @@ async def release(request: model.Release, context: Context, tasks: TaskStore) ->
     return context.at(await tasks.release(origin, request.number, request.fence))
 
 
+@handler("task.update", pattern=A, consistency=LINEARIZABLE)
+async def update(request: model.Update, context: Context, tasks: TaskStore) -> model.Task:
+    """Give a task another text, priority or keys of its metadata, and move it; in one step or not at all."""
+    n, fence = model.number(request.id), (request.worker_id or "", "" if request.epoch is None else str(request.epoch))
+    origin = context.origin(request.worker_id or "")
+    return context.at(await tasks.update(origin, n, request.updates, fence, operator=context.is_operator))
+
+
+@handler("task.retry", pattern=A, consistency=LINEARIZABLE)
+async def retry(request: model.One, context: Context, tasks: TaskStore) -> model.Task:
+    """Let a finished task be done once more, from the beginning; a dead letter only as the operator."""
+    return context.at(await tasks.retry(context.origin(), model.number(request.id), operator=context.is_operator))
+
+
 @handler("task.delete", pattern=A, consistency=LINEARIZABLE)
 async def delete(request: model.One, context: Context, tasks: TaskStore) -> model.Deleted:
     """Remove a task that nobody holds."""
     return context.at(await tasks.delete(context.origin(), model.number(request.id)))
 
 
-COMMANDS = (create, get, list_, count, assign, unassign, claim, renew, complete, fail, release, delete)
+COMMANDS = (create, get, list_, count, assign, unassign, claim, renew, complete, fail, release, update, retry, delete)

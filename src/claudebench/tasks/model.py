@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -28,6 +28,10 @@ EVENTS = (
     EventType("task.completed", "the holder said that the task is done"),
     EventType("task.failed", "the holder said that it failed, or no attempt was left"),
     EventType("task.returned", "a task is free again: released, unassigned, failed with a retry, or its owner is gone"),
+    EventType("task.updated", "the text, the priority or keys of the metadata of a task have other values"),
+    EventType("task.reopened", "a finished task is to be done once more"),
+    EventType("task.unblocked", "everything that a task waited for is completed"),
+    EventType("task.blocked", "something that a task waits for failed or was deleted"),
     EventType("task.deleted", "a task was removed"),
 )
 
@@ -44,20 +48,45 @@ class Create(Request):
     requires: Annotated[list[Role], Meta(max_length=8)] = []
     metadata: dict[str, Any] = {}
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = DEFAULT_ATTEMPTS
+    depends_on: Annotated[list[TaskId], Meta(max_length=32)] = []
+
+
+class Updates(Request):
+    """What becomes of a task; absent is as it is. Keys of `metadata` are set one by one, never taken away."""
+
+    text: Text | None = None
+    status: Status | None = None
+    priority: Annotated[int, Meta(ge=0, le=100)] | None = None
+    metadata: dict[str, Raw] | None = None
+
+
+class Update(Request):
+    """task.update; `workerId` and `epoch` fence a move as they do in task.complete."""
+
+    id: TaskId
+    updates: Updates
+    worker_id: InstanceId | None = None
+    epoch: Epoch | None = None
 
 
 class One(Request):
-    """task.get, task.delete, task.unassign."""
+    """task.get, task.delete, task.unassign, task.retry."""
 
     id: TaskId
 
 
 class List(Request):
-    """task.list: newest first; the cursor of a page is in the page before it."""
+    """task.list; the cursor of a page is in the page before it and fits the same order and filters."""
 
     status: Status | None = None
+    assigned_to: InstanceId | None = None
+    priority: Annotated[int, Meta(ge=0, le=100)] | None = None
+    priority_min: Annotated[int, Meta(ge=0, le=100)] | None = None
+    text_prefix: Text | None = None
+    order_by: Literal["createdAt", "updatedAt", "priority"] = "createdAt"
+    order: Literal["asc", "desc"] = "desc"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    cursor: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,13}$(?!\n)")] | None = None
+    cursor: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}-[1-9][0-9]{0,13}$(?!\n)")] | None = None
 
 
 class Count(Request):
@@ -144,6 +173,8 @@ class Row(msgspec.Struct, array_like=True):
     returned: bool
     dead: bool
     deny: list[str]
+    waiting: int = 0
+    blocked: int = 0
 
 
 class Doc(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -151,13 +182,14 @@ class Doc(msgspec.Struct, rename="camel", omit_defaults=True):
 
     text: str
     requires: list[str] = []
+    depends_on: list[str] = []
     metadata: Raw = Raw(b"{}")
     correlation_id: str = ""
     traceparent: str = ""
 
 
 class Task(msgspec.Struct, rename="camel", kw_only=True):
-    """A task as it is answered."""
+    """A task as it is answered. `waitsFor` is how many dependencies are not completed; blocked: some never will be."""
 
     id: str
     text: str
@@ -170,7 +202,9 @@ class Task(msgspec.Struct, rename="camel", kw_only=True):
     metadata: Raw
     created_at: str
     updated_at: str
-    depends_on: list[str] = []
+    depends_on: list[str]
+    waits_for: int | UnsetType = UNSET
+    blocked: bool | UnsetType = UNSET
     assigned_to: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
@@ -182,7 +216,7 @@ class Task(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Page(msgspec.Struct, rename="camel"):
-    """A page of tasks; `totalCount` counts all of the asked status."""
+    """A page of tasks; `totalCount` counts all that are asked for, or as many at least where it is not exact."""
 
     tasks: list[Task]
     total_count: int
@@ -241,35 +275,61 @@ def number(task_id: str) -> int:
 
 _decode_row = msgspec.msgpack.Decoder(Row).decode
 _decode_doc = msgspec.json.Decoder(Doc).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_raws = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_changed = msgspec.msgpack.Decoder(dict[str, str]).decode
+_encode = msgspec.json.Encoder().encode
 
 
-def read_task(n: int, doc: bytes, row: bytes, result: bytes | None = None, error: bytes | None = None) -> Task:
+class Stored(NamedTuple):
+    """The fields of a task's hash: `text` and `metadata` hold what was changed since it was created."""
+
+    doc: bytes
+    row: bytes
+    result: bytes | None = None
+    error: bytes | None = None
+    text: bytes | None = None
+    metadata: bytes | None = None
+
+
+def read_task(n: int, stored: Stored) -> Task:
     """Join what the store keeps of a task into the answer."""
-    fixed, moving = _decode_doc(doc), _decode_row(row)
+    fixed, moving = _decode_doc(stored.doc), _decode_row(stored.row)
     task = Task(
         id=f"t-{n}",
-        text=fixed.text,
+        text=_decode_text(stored.text) if stored.text else fixed.text,
         status=moving.status,
         priority=moving.priority,
         epoch=moving.epoch,
         attempts=moving.attempts,
         max_attempts=moving.max_attempts,
         requires=fixed.requires,
-        metadata=fixed.metadata,
+        depends_on=fixed.depends_on,
+        metadata=_merged(fixed.metadata, stored.metadata) if stored.metadata else fixed.metadata,
         created_at=iso(moving.created_ms),
         updated_at=iso(moving.updated_ms),
     )
     _add_optional(task, fixed, moving)
-    if result:
-        task.result = Raw(result)
-    if error:
-        task.error = Raw(error)
+    if stored.result:
+        task.result = Raw(stored.result)
+    if stored.error:
+        task.error = Raw(stored.error)
     return task
+
+
+def _merged(metadata: Raw, changed: bytes) -> Raw:
+    return Raw(
+        _encode(_decode_raws(metadata) | {key: Raw(value.encode()) for key, value in _decode_changed(changed).items()})
+    )
 
 
 def _add_optional(task: Task, fixed: Doc, moving: Row) -> None:
     if moving.owner:
         task.assigned_to = moving.owner
+    if moving.waiting:
+        task.waits_for = moving.waiting
+    if moving.blocked:
+        task.blocked = True
     if moving.lease_ms:
         task.lease_until = iso(moving.lease_ms)
     if moving.finished_ms:

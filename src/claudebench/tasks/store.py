@@ -11,11 +11,13 @@ from claudebench.rpc.bounds import bound
 from claudebench.rpc.context import Change
 from claudebench.store.script import Script
 from claudebench.tasks import model
-from claudebench.tasks.model import read_task
+from claudebench.tasks.model import Stored, read_task
 from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
-    from claudebench.store.connection import Connection
+    from collections.abc import Callable
+
+    from claudebench.store.connection import Argument, Connection
     from claudebench.store.origin import Origin
 
 CREATE = Script(__package__, "create")
@@ -30,29 +32,42 @@ DELETE = Script(__package__, "delete")
 GET = Script(__package__, "get")
 LIST = Script(__package__, "list")
 COUNTS = Script(__package__, "counts")
-SCRIPTS = (CREATE, CLAIM, ASSIGN, RENEW, COMPLETE, FAIL, RELEASE, UNASSIGN, DELETE, GET, LIST, COUNTS)
+UPDATE = Script(__package__, "update")
+RETRY = Script(__package__, "retry")
+REINDEX = Script(__package__, "reindex")
+SCRIPTS = (
+    *(CREATE, CLAIM, ASSIGN, RENEW, COMPLETE, FAIL, RELEASE, UNASSIGN, UPDATE, RETRY, DELETE, GET, LIST, COUNTS),
+    REINDEX,
+)
 
 QUEUE_MAX = 100_000
+LEVEL = 1 << 46  # a rank is (100 - priority) * LEVEL + n
+INDEXES = {"createdAt": "created", "updatedAt": "updated", "priority": "priority"}
 _encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStore:
-    """The ledger of every workspace. `queue_max` bounds the pending tasks of each."""
+    """The ledger of every workspace. `queue_max` bounds the pending tasks of each, `watch` hears of each."""
 
     connection: Connection
     queue_max: int = QUEUE_MAX
+    watch: Callable[[str], object] = str
 
     async def create(self, origin: Origin, doc: model.Doc, priority: int, max_attempts: int) -> Change[model.Task]:
         """Add a task."""
         text, sig = _encode(doc), ",".join(sorted(set(doc.requires)))
-        position, n, row = await self._change(CREATE, origin, text, priority, sig, max_attempts, self.queue_max)
-        return Change(position.decode(), read_task(n, text, row))
+        waits_for = " ".join(dict.fromkeys(each[2:] for each in doc.depends_on))
+        given = (text, priority, sig, max_attempts, self.queue_max, waits_for)
+        position, n, row = await self._change(CREATE, origin, *given)
+        return Change(position.decode(), read_task(n, Stored(text, row)))
 
     async def claim(self, origin: Origin, claims_max: int, lease_ms: int | None) -> Change[model.Claimed]:
         """Hand up to `claims_max` tasks to the actor of `origin`."""
         reply = await self._change(CLAIM, origin, claims_max, "" if lease_ms is None else lease_ms)
-        tasks = [read_task(n, doc, row) for n, doc, row in zip(reply[1::3], reply[2::3], reply[3::3], strict=True)]
+        fields = (reply[at : at + 5] for at in range(1, len(reply), 5))
+        tasks = [read_task(n, Stored(doc, row, None, None, text, metadata)) for n, doc, row, text, metadata in fields]
         if not tasks:
             return Change("", model.Claimed(claimed=False, tasks=[]))
         return Change(reply[0].decode(), model.Claimed(claimed=True, tasks=tasks, task_id=tasks[0].id, task=tasks[0]))
@@ -86,6 +101,18 @@ class TaskStore:
         """Take a task from its holder, and deny it to that holder for a while."""
         return _task(await self._change(UNASSIGN, origin, n, int(denied)))
 
+    async def update(
+        self, origin: Origin, n: int, updates: model.Updates, fence: tuple[str, str], *, operator: bool
+    ) -> Change[model.Task]:
+        """Give a task other values and move it, in one step or not at all."""
+        return _task(
+            await self._change(UPDATE, origin, n, updates.status or "", *fence, *_patch(updates), int(operator))
+        )
+
+    async def retry(self, origin: Origin, n: int, *, operator: bool) -> Change[model.Task]:
+        """Let a finished task be done once more."""
+        return _task(await self._change(RETRY, origin, n, int(operator)))
+
     async def delete(self, origin: Origin, n: int) -> Change[model.Deleted]:
         """Remove a task that nobody holds."""
         (position,) = await self._change(DELETE, origin, n)
@@ -93,17 +120,18 @@ class TaskStore:
 
     async def get(self, workspace: str, n: int) -> model.Task:
         """Return one task."""
-        return read_task(n, *await self.connection.run(GET, workspace, n))
+        return read_task(n, Stored(*await self.connection.run(GET, workspace, n)))
 
-    async def list(self, workspace: str, status: str, cursor: str | None, limit: int) -> model.Page:
-        """Return a page of the tasks of `status` ('all' for any), newest first, below `cursor`."""
-        before = f"({cursor}" if cursor else "+inf"
-        total, more, *fields = await self.connection.run(LIST, workspace, status, before, limit)
-        rows = (fields[at : at + 5] for at in range(0, len(fields), 5))
-        tasks = [read_task(int(n), *stored) for n, *stored in rows]
-        page = model.Page(tasks=tasks, total_count=total, has_more=bool(more))
+    async def list(self, workspace: str, asked: model.List) -> model.Page:
+        """Return a page of the tasks that are asked for."""
+        total, exact, more, score, last, *fields = await self.connection.run(LIST, workspace, *_asked(asked))
+        rows = (fields[at : at + 7] for at in range(0, len(fields), 7))
+        tasks = [read_task(int(n), Stored(*stored)) for n, *stored in rows]
+        page = model.Page(tasks=tasks, total_count=total, total_count_exact=bool(exact), has_more=bool(more))
+        if not exact:
+            page.total_count = len(tasks)
         if more:
-            page.next_cursor = tasks[-1].id[2:]
+            page.next_cursor = f"{score.decode()}-{last.decode()}"
         return page
 
     async def counts(self, workspace: str) -> model.Counts:
@@ -111,12 +139,65 @@ class TaskStore:
         return model.Counts(*await self.connection.run(COUNTS, workspace))
 
     def _change(self, script: Script, origin: Origin, *arguments: Any) -> Any:
-        return self.connection.run(script, origin.workspace, *origin.head, *arguments)
+        self.watch(origin.workspace)
+        return self.connection.change(script, origin, *arguments)
+
+
+async def reindex(connection: Connection, workspace: str) -> None:
+    """Bring every index of a workspace into line with its tasks: the migration from format 1 to 2."""
+    at = 1
+    while at:
+        at = await connection.run(REINDEX, workspace, "", at)
+
+
+def _asked(asked: model.List) -> tuple[Argument, ...]:
+    """Return what the script of a list takes: its index, the range in it, the place to go on, the filters."""
+    order, status, owner = INDEXES[asked.order_by], asked.status or "", asked.assigned_to or ""
+    most, least = asked.priority, asked.priority if asked.priority_min is None else asked.priority_min
+    low, high, wanted = "-inf", "+inf", ("", "")
+    if order == "priority":
+        low = "-inf" if most is None else str((100 - most) * LEVEL)
+        high = "+inf" if least is None else f"({(101 - least) * LEVEL}"
+    elif least is not None:
+        wanted = (str(least), "100" if most is None else str(most))
+    by_owner = owner and order == "created"
+    score, _, n = (asked.cursor or "-").partition("-")
+    descending = (asked.order == "desc") != (order == "priority")
+    prefix = "" if asked.text_prefix is None else _encode(asked.text_prefix)[:-1]
+    return (
+        status or "all",
+        order,
+        owner,
+        int(descending),
+        low,
+        high,
+        score,
+        n,
+        asked.limit,
+        status if by_owner else "",
+        *wanted,
+        prefix,
+    )
+
+
+def _patch(updates: model.Updates) -> tuple[Argument, ...]:
+    """Return other values as the script takes them, and the members of the event that tell of them."""
+    given = {name: value for name in ("text", "priority", "metadata") if (value := getattr(updates, name)) is not None}
+    text = b"" if updates.text is None else _encode(updates.text)
+    metadata = b""
+    if updates.metadata is not None:
+        bound("metadata", _encode(updates.metadata), model.METADATA_MAX)
+        metadata = (
+            _pack({key: bytes(value).decode() for key, value in updates.metadata.items()}) if updates.metadata else b""
+        )
+    changed = _encode({"changed": list(given), "patch": given})[1:-1] if given else b""
+    error = _encode("failed")
+    return ("" if updates.priority is None else updates.priority, text, metadata, changed, error)
 
 
 def _task(reply: list[Any]) -> Change[model.Task]:
-    position, n, doc, row = reply
-    return Change(position.decode(), read_task(n, doc, row))
+    position, n, *stored = reply
+    return Change(position.decode(), read_task(n, Stored(*stored)))
 
 
 def _finished(n: int, reply: list[Any]) -> Change[model.Finished]:

@@ -24,6 +24,14 @@ def test_a_bound_within_a_character_ends_nothing(piece: str, size: int) -> None:
     assert parse(text).unsure
 
 
+@pytest.mark.parametrize(
+    "line", [") A=1 " * 300, ") A=1", "f() { f|f& };A=1  eval  &&A=1 ((fi f() { f|f& }; \t =&&echo `"]
+)
+def test_assignments_in_the_wrong_place_are_a_doubt(line: str) -> None:
+    """An assignment that the grammar finds where none can be is a reason for doubt, not for an error."""
+    assert parse(line).unsure
+
+
 def test_characters_of_every_width_are_read_at_every_boundary() -> None:
     """Characters of one to four bytes lie across each boundary of the chunks that the lexer is given."""
     chance = random.Random(3)

@@ -124,7 +124,7 @@ class FakeStore:
 async def fake(*scripts: Script, **options: Any) -> AsyncIterator[tuple[FakeStore, Connection]]:
     """Run a fake store and a connection to it."""
     store = FakeStore()
-    store.scripts = {script.text: script.sha for script in scripts}
+    store.scripts = {text.text: text.sha for script in scripts for text in script.texts}
     connection = Connection(await store.start(), scripts, **options)
     try:
         await connection.open()
@@ -401,7 +401,7 @@ async def test_a_cut_after_noscript_is_unknown() -> None:
 async def test_nothing_is_sent_twice() -> None:
     """What was in flight when the line was cut is not repeated on the next line."""
     async with fake(CREATE) as (store, connection):
-        reply = connection.run(CREATE, "w", "", "", "", "{}", 50, "", 3, 10)
+        reply = connection.run(CREATE, "w", "", "", "", "{}", 50, "", 3, 10, "")
         await store.hear()
         store.cut()
         assert await outcome(reply) == (Unavailable, "unknown")
@@ -413,14 +413,14 @@ async def test_nothing_is_sent_twice() -> None:
 async def test_every_connection_loads_the_scripts_before_it_serves() -> None:
     """A new connection authenticates, chooses its database and loads each script before the first call is sent."""
     store = FakeStore()
-    store.scripts = {CREATE.text: CREATE.sha, GET.text: GET.sha}
+    store.scripts = {text.text: text.sha for text in (*CREATE.texts, *GET.texts)}
     found = await store.start()
     address = Address(port=found.port, username="me", password="secret", database=3)
     connection = Connection(address, (CREATE, GET))
     await connection.open()
     await works(store, connection)
     greeting = [[b"AUTH", b"me", b"secret"], [b"SELECT", b"3"], [b"INFO", b"server"]]
-    loads = [[b"SCRIPT", b"LOAD", each.text.encode()] for each in (CREATE, GET)]
+    loads = [[b"SCRIPT", b"LOAD", each.text.encode()] for each in (*CREATE.texts, *GET.texts)]
     assert store.greetings == greeting + loads
 
     store.cut()

@@ -29,6 +29,9 @@ _EVALUATES = re.compile(r"\[[^\]]*(\$\(|`)")
 
 def assign(walk: Walk, node: Node, *, lasting: bool) -> list[tuple[str, str]]:
     """Resolve one NAME=value; keep it when it outlives its command."""
+    if not node.named_children:
+        walk.found.doubt("an assignment has no name that the grammar sees")
+        return []
     name, *values = node.named_children
     if name.type != "variable_name" or any(value.type == "array" for value in values):
         return _assign_array(walk, node, walk.text(name).partition("[")[0])

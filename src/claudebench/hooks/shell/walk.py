@@ -224,7 +224,7 @@ class Walk:
         """After a list: what only perhaps happened in it is no longer sure."""
         for name, before in self.maybe.items():
             if self.scope.variables.get(name) != before:
-                self.scope.variables[name] = (self.scope.variables[name][0], False)
+                self.scope.variables[name] = (self.scope.variables.get(name, (UNKNOWN, False))[0], False)
         self.maybe.clear()
 
     @contextmanager

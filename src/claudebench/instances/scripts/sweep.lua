@@ -2,7 +2,7 @@
 --
 -- flags  allow-oom
 -- uses  sweep
--- KEYS  alive lease
+-- KEYS  alive lease freeing
 -- ARGV  given_ms actor meta
--- Returns how many instances and leases are left to watch.
-return redis.call('ZCARD', k_alive) + redis.call('ZCARD', k_lease)
+-- Returns how many instances, leases and tasks with dependents to be told are left to watch.
+return redis.call('ZCARD', k_alive) + redis.call('ZCARD', k_lease) + redis.call('SCARD', k_freeing)

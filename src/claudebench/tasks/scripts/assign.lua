@@ -12,6 +12,7 @@ if not limits then return refuse(NOT_FOUND, 'there is no such instance', 'instan
 if limits.offline then return refuse(CONFLICT, 'the instance is offline', 'instanceId', instance) end
 if t.owner ~= '' then return refuse(CONFLICT, 'the task is already assigned to ' .. t.owner, 'assignedTo', t.owner) end
 if not is_free(t) then return refuse(CONFLICT, 'the task is ' .. t.status, 'status', t.status) end
+if t.waiting > 0 then return refuse(CONFLICT, 'the task waits for others', 'waitsFor', t.waiting) end
 if not covers(limits.roles, t.sig) then return refuse(CONFLICT, 'the instance lacks the roles ' .. t.sig) end
 if not has_room(instance, limits) then
   return refuse(LIMIT, 'the instance is at its capacity', 'reason', 'capacity', 'limit', limits.capacity)

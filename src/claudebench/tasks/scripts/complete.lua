@@ -11,9 +11,7 @@ if is_repeat(t, worker, epoch, 'completed') then return {last_position(), t.stat
 local refusal = not_holder(t, worker, epoch)
 if refusal then return refusal end
 
-let_go(t)
-t.status, t.finished_ms = 'completed', now_ms
-store_task(t, 'result', result)
+finish(t, 'completed', 'result', result)
 local fenced = epoch ~= '' and 'true' or 'false'
 local payload = '{' .. moving(t) .. ',"fenced":' .. fenced .. ',"result":' .. (result ~= '' and result or 'null') .. '}'
 return {emit('task.completed', 't-' .. t.n, payload), t.status, t.finished_ms}

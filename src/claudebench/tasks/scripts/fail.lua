@@ -16,10 +16,8 @@ if retryable == '1' and t.attempts < t.max_attempts then
   free_task(t)
   return {emit('task.returned', 't-' .. t.n, '{' .. moving(t) .. ',"reason":"failed","error":' .. error .. '}'), t.status, 0}
 end
-let_go(t)
-t.status, t.finished_ms = 'failed', now_ms
-if retryable == '1' then bury(t) end
-store_task(t, 'error', error)
+t.dead = retryable == '1'
+finish(t, 'failed', 'error', error)
 local fenced = epoch ~= '' and 'true' or 'false'
 local payload = '{' .. moving(t) .. ',"fenced":' .. fenced .. ',"error":' .. error .. '}'
 return {emit('task.failed', 't-' .. t.n, payload), t.status, t.finished_ms}

@@ -2,9 +2,9 @@
 --
 -- flags  allow-oom
 -- uses  presence sweep holder refuse event
--- KEYS  task lease
+-- KEYS  lease
 -- ARGV  given_ms actor meta n worker epoch lease_ms
--- Returns {position, n, doc, row}; the position is that of the newest event.
+-- Returns {position, n, doc, row, result, error, text, metadata}; the position is that of the newest event.
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
 local refusal = not_holder(t, worker, epoch)
@@ -13,5 +13,5 @@ if t.status ~= 'in_progress' then return refuse(CONFLICT, 'the task is reserved,
 
 t.lease_ms = now_ms + lease_ms
 redis.call('ZADD', k_lease, t.lease_ms, t.n)
-local row = store_task(t)
-return {last_position(), t.n, redis.call('HGET', k_task(n), 'doc'), row}
+store_task(t)
+return {last_position(), t.n, unpack(stored(n))}

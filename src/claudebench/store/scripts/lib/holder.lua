@@ -3,7 +3,7 @@
 --
 -- Defines not_holder(t, worker, epoch) -> refusal or nil, and is_repeat(t, worker, epoch, status).
 -- `worker` and `epoch` are '' when the caller did not give them; then a task that was ever returned is refused, for
--- nobody can tell whether the caller still owns it.
+-- nobody can tell whether the caller still owns it. A task in progress that is nobody's may be ended by anybody.
 local function stale(t, message) return refuse(STALE, message, 'current', t.epoch) end
 
 local function is_repeat(t, worker, epoch, status)
@@ -15,6 +15,7 @@ local function not_holder(t, worker, epoch)
   local named = worker ~= '' or epoch ~= ''
   if epoch ~= '' and tonumber(epoch) ~= t.epoch then return stale(t, 'the task changed hands since this epoch') end
   if finished(t) then return refuse(CONFLICT, 'the task is already ' .. t.status, 'status', t.status) end
+  if t.owner == '' and t.status == 'in_progress' then return nil end
   if t.owner == '' and named and t.returned then return stale(t, 'the task was taken back') end
   if t.owner == '' then return refuse(CONFLICT, 'nobody holds the task; claim it first', 'status', t.status) end
   if worker ~= '' and worker ~= t.owner then return stale(t, 'the task belongs to ' .. t.owner) end

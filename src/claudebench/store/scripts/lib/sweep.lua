@@ -1,8 +1,8 @@
 -- sweep: what the dead held goes back, and what a lease no longer covers. Idempotent; bounded by a budget.
 -- when  sweep_is_due
 -- needs  clock event due
--- uses  owner
--- KEYS  meta alive inst held offline lease
+-- uses  owner dependents
+-- KEYS  meta alive inst held offline lease freeing
 --
 -- Nobody is expired for the store's own absence: after a gap of more than SWEEP_GAP_MS, or when time ran backwards, each
 -- instance has min(GRACE_MS, its deadAfterMs) to be heard of first, and leases wait GRACE_MS.
@@ -50,3 +50,5 @@ local leases_max = now_ms >= grace_from + GRACE_MS and math.max(budget, 0) or 0
 for _, n in ipairs(redis.call('ZRANGEBYSCORE', k_lease, '-inf', now_ms, 'LIMIT', 0, leases_max)) do
   return_task(load_task(n), 'lease over')
 end
+local freeing = redis.call('SRANDMEMBER', k_freeing)
+if freeing then settle(freeing) end

@@ -1,0 +1,44 @@
+-- update: other values for a task, and, if asked, one move of it; all in one step or not at all.
+-- Assessment: TASK_UPDATE
+--
+-- flags  allow-oom
+-- uses  presence sweep holder begin reopen patch owner refuse event
+-- KEYS
+-- ARGV  given_ms actor meta n status worker epoch priority text metadata changed error operator
+-- Returns {position, n, doc, row, result, error, text, metadata}. '' leaves a value as it is.
+local UNOWNED_LEASE_MS = 900000
+local t = load_task(n)
+if not t then return refuse(NOT_FOUND, 'there is no such task') end
+local keys = merged(t, metadata)
+if type(keys) == 'table' then return keys end
+local moves = status ~= '' and status ~= t.status
+local caller = worker ~= '' and worker or actor
+local refusal
+if moves and status == 'pending' then
+  refusal = not finished(t) and refuse(CONFLICT, 'a task in progress is given back by release or unassign', 'status', t.status)
+    or t.dead and operator ~= '1' and refuse(UNAUTHORIZED, 'a dead letter is the operator\'s to try again')
+elseif moves and status == 'in_progress' then refusal = may_begin(t, caller)
+elseif moves and t.status == 'pending' and t.owner == '' then refusal = nil
+elseif moves then refusal = not_holder(t, worker, epoch) end
+if refusal then return refusal end
+
+local position
+local fields = patch(t, priority, text, keys)
+if changed ~= '' or not moves then
+  store_task(t, unpack(fields))
+  position = emit('task.updated', 't-' .. t.n, '{' .. moving(t) .. (changed ~= '' and ',' .. changed or '') .. '}')
+end
+if moves and status == 'pending' then
+  reopen(t)
+  position = emit('task.reopened', 't-' .. t.n, '{' .. moving(t) .. '}')
+elseif moves and status == 'in_progress' then
+  begin(t, caller, caller == '' and UNOWNED_LEASE_MS or '')
+  store_task(t)
+  position = emit('task.claimed', 't-' .. t.n, '{' .. moving(t) .. '}')
+elseif moves then
+  local completed = status == 'completed'
+  finish(t, status, completed and 'result' or 'error', completed and '' or error)
+  position = emit(completed and 'task.completed' or 'task.failed', 't-' .. t.n,
+    '{' .. moving(t) .. ',"fenced":' .. (epoch ~= '' and 'true' or 'false') .. '}')
+end
+return {position, t.n, unpack(stored(n))}

@@ -1,0 +1,163 @@
+"""Updates: other values and single moves, in one step or not at all; and tasks that are done once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.scripts.ledger import MINUTE, Ledger
+
+from claudebench.errors import ClaudeBenchError, Conflict, LimitReached, NotFound, Stale, Unauthorized
+
+
+async def test_values_change_and_the_status_stays(ledger: Ledger) -> None:
+    """Text, priority and single keys of the metadata change; what is not named stays as it is."""
+    n = await ledger.create("before", priority=10)
+    await ledger.update(n, metadata={"a": 1, "deep": {"x": [], "y": {}}})
+    task = await ledger.update(n, text='after "quoted"', priority=0, metadata={"b": 2**60, "a": None})
+
+    assert (task.text, task.priority, task.status) == ('after "quoted"', 0, "pending")
+    expected: dict[str, Any] = {"a": None, "deep": {"x": [], "y": {}}, "b": 2**60}
+    assert msgspec.json.decode(task.metadata) == expected
+    assert msgspec.json.decode((await ledger.get(n)).metadata) == expected
+    told = (await ledger.read()).of_type("task.updated")[-1].payload
+    assert told["changed"] == ["text", "priority", "metadata"]
+
+
+async def test_an_empty_update_changes_only_the_time(ledger: Ledger) -> None:
+    """No field given is legal, and moves updatedAt."""
+    n = await ledger.create()
+    before = await ledger.get(n)
+    ledger.now_ms += 5
+
+    after = await ledger.update(n)
+    assert after.updated_at > before.updated_at
+    assert (after.status, after.epoch) == (before.status, before.epoch)
+
+
+async def test_another_priority_is_another_place(ledger: Ledger) -> None:
+    """A waiting, a reserved and a held task take the place that their new priority asks for."""
+    low, high = await ledger.create(priority=10), await ledger.create(priority=90)
+    await ledger.register("w")
+    await ledger.update(low, priority=95)
+    assert [task.id for task in await ledger.claim("w", 2)] == [f"t-{low}", f"t-{high}"]
+    await ledger.update(low, priority=5)
+    reserved = await ledger.create()
+    await ledger.assign(reserved, "w")
+    await ledger.update(reserved, priority=77)
+
+
+async def test_metadata_is_bounded(ledger: Ledger) -> None:
+    """Keys that were changed fill at most 64 KiB; past that nothing changes."""
+    n = await ledger.create()
+    await ledger.update(n, metadata={"a": "x" * 40_000})
+    with pytest.raises(LimitReached):
+        await ledger.update(n, text="not this", metadata={"b": "x" * 40_000})
+
+    assert (await ledger.get(n)).text == "a task"
+    await ledger.update(n, metadata={"a": "short", "b": "x" * 40_000})
+
+
+MOVES = {
+    ("pending", "in_progress"): None, ("pending", "completed"): None, ("pending", "failed"): None,
+    ("in_progress", "completed"): None, ("in_progress", "failed"): None, ("in_progress", "pending"): Conflict,
+    ("completed", "pending"): None, ("completed", "in_progress"): Conflict, ("completed", "failed"): Conflict,
+    ("failed", "pending"): None, ("failed", "in_progress"): Conflict, ("failed", "completed"): Conflict,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("start", "end", "error"), [(*move, error) for move, error in MOVES.items()])
+async def test_only_these_moves_are_legal(
+    ledger: Ledger, start: str, end: str, error: type[ClaudeBenchError] | None
+) -> None:
+    """Every pair of states: moved, or refused with nothing changed."""
+    n = await ledger.create()
+    if start != "pending":
+        await ledger.update(n, status=start)
+    before = await ledger.get(n)
+    if error is None:
+        assert (await ledger.update(n, status=end, text="moved")).status == end
+    else:
+        with pytest.raises(error):
+            await ledger.update(n, status=end, text="moved")
+        assert await ledger.get(n) == before
+
+
+async def test_a_begun_task_is_the_named_callers(ledger: Ledger) -> None:
+    """A caller that names itself holds the task as after a claim, under the guards of a claim."""
+    n = await ledger.create(requires=["gpu"])
+    await ledger.register("w", capacity=1)
+    await ledger.register("strong", roles=["gpu"], capacity=1)
+    for refused, error in (("nobody", NotFound), ("w", Conflict)):
+        with pytest.raises(error):
+            await ledger.update(n, worker=refused, status="in_progress")
+
+    task = await ledger.update(n, worker="strong", status="in_progress")
+    assert (task.assigned_to, task.epoch, task.attempts) == ("strong", 1, 1)
+    with pytest.raises(LimitReached):
+        await ledger.update(await ledger.create(), worker="strong", status="in_progress")
+    with pytest.raises(Stale):
+        await ledger.update(n, worker="w", status="completed")
+    assert (await ledger.update(n, worker="strong", epoch=1, status="completed")).status == "completed"
+
+
+async def test_a_task_begun_by_nobody_comes_back(ledger: Ledger) -> None:
+    """Without a name it is nobody's for a quarter of an hour, anybody may end it, then it is free again."""
+    n = await ledger.create()
+    task = await ledger.update(n, status="in_progress")
+    assert (task.assigned_to, task.attempts) == (msgspec.UNSET, 1)
+    await ledger.advance(14 * MINUTE)
+    assert (await ledger.get(n)).status == "in_progress"
+    await ledger.advance(2 * MINUTE)
+    assert (await ledger.get(n)).status == "pending"
+
+    await ledger.update(n, status="in_progress")
+    await ledger.complete(n)
+    assert (await ledger.get(n)).status == "completed"
+
+
+@pytest.mark.parametrize("how", ["retry", "update"])
+async def test_a_retried_task_begins_again(ledger: Ledger, how: str) -> None:
+    """Attempts, result and holder are gone, the epoch is not: a late word of before is refused."""
+    await ledger.register("w")
+    n = await ledger.create()
+    task = await ledger.claimed("w")
+    await ledger.complete(n, "w", task.epoch, {"ok": True})
+    again = await ledger.retry(n) if how == "retry" else await ledger.update(n, status="pending")
+
+    assert (again.status, again.attempts, again.epoch) == ("pending", 0, task.epoch + 1)
+    assert (again.result, again.assigned_to, again.completed_at) == (msgspec.UNSET,) * 3
+    with pytest.raises(Stale):
+        await ledger.complete(n, "w", task.epoch)
+    assert (await ledger.claimed("w")).epoch == task.epoch + 2
+
+
+async def test_a_dead_letter_is_the_operators(ledger: Ledger) -> None:
+    """Only the operator lets a dead letter be tried again; then it is none any more."""
+    n = await ledger.create(max_attempts=1)
+    await ledger.register("w")
+    await ledger.claimed("w")
+    await ledger.fail(n, "w", retryable=True)
+    for refused in (ledger.retry(n, operator=False), ledger.update(n, status="pending")):
+        with pytest.raises(Unauthorized):
+            await refused
+
+    assert (await ledger.retry(n)).dead_letter == msgspec.UNSET
+
+
+async def test_what_is_not_finished_is_not_retried(ledger: Ledger) -> None:
+    """A pending task is not retried, an unknown one not found."""
+    with pytest.raises(Conflict):
+        await ledger.retry(await ledger.create())
+    with pytest.raises(NotFound):
+        await ledger.retry(99)
+    with pytest.raises(NotFound):
+        await ledger.update(99, text="x")
+
+
+def test_every_pair_of_states_is_covered() -> None:
+    """The table above names each ordered pair of different states."""
+    states: list[Any] = ["pending", "in_progress", "completed", "failed"]
+
+    assert MOVES.keys() == {(a, b) for a in states for b in states if a != b}
