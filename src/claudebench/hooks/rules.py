@@ -18,13 +18,21 @@ from claudebench.hooks.matching import CallMatch, CommandMatch, FileMatch, fits_
 from claudebench.hooks.model import FailMode, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from claudebench.hooks.model import ToolCall
     from claudebench.hooks.paths import Places
     from claudebench.hooks.shell import Command, Script  # noqa: TC004 - a hit is never decoded
 
 NAMES_KEPT_MAX = 1_000
+MARKS: dict[str, Callable[[Command], object]] = {
+    "writes": lambda command: command.redirects,
+    "saves": lambda command: command.redirects,
+    "wrapped": lambda command: command.wrappers,
+    "output_of": lambda command: command.code_from[1],
+    "recursive": lambda command: command.recursive,
+    "assigns": lambda command: command.assignments,
+}
 RuleAction = Literal["deny", "ask", "rewrite", "warn"]
 Words = tuple[str, ...]
 _Kept = TypeVar("_Kept")
@@ -74,7 +82,7 @@ class RuleSet:
         self.version = hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:12]
         self._named: dict[str, list[tuple[Rule, CommandMatch]]] = {}
         self._globbed: list[tuple[str, Rule, CommandMatch]] = []
-        self._marked: list[tuple[Rule, CommandMatch]] = []  # for any program that redirects, is wrapped, runs output
+        self._marked: dict[str, list[tuple[Rule, CommandMatch]]] = {}  # for any program that redirects, is wrapped ...
         self._general: list[tuple[Rule, CommandMatch]] = []
         self._by_program: dict[str, list[tuple[Rule, CommandMatch]]] = {}
         self._by_tool: dict[tuple[str, bool], list[Rule]] = {}
@@ -91,8 +99,8 @@ class RuleSet:
             else:
                 self._named.setdefault(name, []).append((rule, match))
         if not match.program:
-            marked = match.writes or match.wrapped or match.recursive or match.output_of
-            (self._marked if marked else self._general).append((rule, match))
+            mark = next((mark for mark in MARKS if getattr(match, mark)), None)
+            (self._marked.setdefault(mark, []) if mark else self._general).append((rule, match))
 
     def _candidates(self, command: Command) -> Iterator[tuple[Rule, CommandMatch]]:
         program = command.program
@@ -101,8 +109,9 @@ class RuleSet:
             globbed = [(rule, match) for name, rule, match in self._globbed if fnmatchcase(program, name)]
             named = _keep(self._by_program, program, self._named.get(program, []) + globbed)
         yield from named
-        if command.redirects or command.wrappers or command.recursive or command.code_from[1]:
-            yield from self._marked
+        for mark, bears in MARKS.items():
+            if mark in self._marked and bears(command):
+                yield from self._marked[mark]
         yield from self._general
 
     def on_script(self, script: Script, places: Places, tool: str = "Bash") -> list[Hit]:
