@@ -79,7 +79,9 @@ class Spool:
         while True:
             await self._work.wait()
             batch = [self._waiting.popleft() for _ in range(min(REPLAYED_AT_ONCE, len(self._waiting)))]
+            self._in_flight += len(batch)
             done = await asyncio.gather(*map(self._again, batch))
+            self._in_flight -= len(batch)
             self._waiting.extendleft(fact for fact, ok in zip(reversed(batch), reversed(done), strict=True) if not ok)
             if not self._waiting:
                 self._work.clear()

@@ -25,6 +25,7 @@ Classes = tuple[PathClass, ...]
 _INTERPRETERS = frozenset(
     ["sh", "bash", "zsh", "dash", "ksh", "fish", "source", ".", "python", "perl", "ruby", "node", "php", "bun", "pwsh"]
 )
+_BUCKETS = ("s3://", "gs://")  # name no host
 _SAVES_IN = re.compile(r"--output(?:-document)?(?:=(.*))?|-[A-Za-z#]*?[oO](.*)", re.DOTALL)
 
 
@@ -51,6 +52,7 @@ class CommandMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     assigns: Words = ()  # it sets such a variable, globs allowed: "HISTSIZE=0"
     fetched_by: Words = ()  # it runs a file that one of these programs wrote earlier in the line
     wrapped: Words = ()  # it stands behind one of these
+    unwrapped: Words = ()  # it stands behind none of these
     hosts: Words = ()  # a word names such a host, globs allowed
     except_hosts: Words = ()  # not if it names such hosts and no other, globs allowed
     text: str | None = None  # a regular expression found in its words or in what it reads
@@ -123,6 +125,7 @@ def fits_command(match: CommandMatch, command: Command, script: Script, places: 
     return (
         (not match.recursive or command.recursive)
         and (not match.wrapped or not set(command.wrappers).isdisjoint(match.wrapped))
+        and (not match.unwrapped or set(command.wrappers).isdisjoint(match.unwrapped))
         and (not match.writes or _writes(match.writes, command, places))
         and (not match.saves or _saves(command))
         and (not match.assigns or _assigns(match.assigns, command))
@@ -322,6 +325,7 @@ def _names_host(wanted: Words, hosts: Iterable[str]) -> bool:
 
 def _only_names(wanted: Words, words: tuple[str, ...]) -> bool:
     """Whether the URLs of a command, or else the hosts that it names without a scheme, are all of these."""
+    words = tuple(word for word in words if not word.startswith(_BUCKETS))
     bare = hosts_of_words(tuple(word for word in words if not word.startswith("-")))
     named = list(hosts_in(words)) or [host for host in bare if "." in host or host in wanted]
     return bool(named) and all(_names_host(wanted, [host]) for host in named)
