@@ -21,6 +21,7 @@ from claudebench.events import log as event_log
 from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
 from claudebench.events.spool import Spool
+from claudebench.hooks import examples as hook_examples
 from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks import requests as hook_requests
 from claudebench.hooks.chain import Chain, Link
@@ -28,12 +29,15 @@ from claudebench.hooks.guard import Guard
 from claudebench.hooks.registration import links_of
 from claudebench.hooks.rulebook import GUARD, Rulebook, builtin
 from claudebench.hooks.signature import Signature
+from claudebench.instances import examples as instance_examples
 from claudebench.instances import handlers as instance_handlers
 from claudebench.instances import model as instance_model
 from claudebench.instances import store as instance_store
 from claudebench.instances.store import InstanceStore
+from claudebench.rpc import openrpc
 from claudebench.rpc.context import Caller
 from claudebench.rpc.dispatcher import Dispatcher
+from claudebench.rpc.openrpc import Api
 from claudebench.rpc.registry import HandlerRegistry
 from claudebench.store import format as store_format
 from claudebench.store import workspaces as store_workspaces
@@ -44,8 +48,10 @@ from claudebench.store.keys import is_workspace
 from claudebench.store.origin import Origin
 from claudebench.store.server import EmbeddedStore
 from claudebench.store.workspaces import Workspaces
+from claudebench.system import examples as system_examples
 from claudebench.system import handlers as system_handlers
 from claudebench.system.observer import Observer
+from claudebench.tasks import examples as task_examples
 from claudebench.tasks import handlers as task_handlers
 from claudebench.tasks import model as task_model
 from claudebench.tasks import store as task_store
@@ -66,6 +72,7 @@ COMMANDS = (
     *instance_handlers.COMMANDS,
     *hook_handlers.COMMANDS,
     *system_handlers.COMMANDS,
+    *openrpc.COMMANDS,
 )
 SCRIPTS = (
     *store_format.SCRIPTS,
@@ -74,6 +81,7 @@ SCRIPTS = (
     *instance_store.SCRIPTS,
     *event_log.SCRIPTS,
 )
+TOLD = {**task_examples.TOLD, **instance_examples.TOLD, **hook_examples.TOLD, **system_examples.TOLD}
 CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
 _guard_error, _link_error = Sparse(log.error), Sparse(log.error)
 MIGRATIONS = {1: task_store.reindex}
@@ -96,6 +104,7 @@ class App:
         self.connection: Connection
         self.observer: Observer
         self.spool: Spool
+        self.api = Api(__version__, TOLD)
         self.data_dir = DataDir(settings.data_dir)
         self._given_ms = given_ms
         self._open = AsyncExitStack()
@@ -186,8 +195,10 @@ class App:
             Rulebook: self._rulebook(),
             Spool: spool,
             Observer: observer,
+            Api: self.api,
         }
         observer.registry = HandlerRegistry(COMMANDS, stores)
+        self.api.registry = observer.registry
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")
         self._open.callback(ticking.cancel)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claudebench.errors import ClaudeBenchError, NotFound, Unavailable
-from claudebench.transports import hooks, http, jsonrpc, metrics
+from claudebench.errors import ClaudeBenchError, NotFound, Unavailable, UnknownCommand
+from claudebench.transports import commands, hooks, http, jsonrpc, metrics, openrpc
 from claudebench.transports.entry import Entry
 from claudebench.transports.http import Refused
 from claudebench.transports.response import Response, encode
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from claudebench.transports.http import Gate, Receive, Scope, Send
 
 STARTING_RETRY_MS = 250
+READABLE = frozenset({"/health", "/metrics", "/openrpc.json"})
+HOOKS = "/hooks/"
 
 
 class Doors:
@@ -39,10 +41,8 @@ class Doors:
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = self._gate.check(scope["headers"])
         workspace, path = _split(scope["path"])
-        if scope["method"] == "GET":
-            return await self._get(path, headers, scope["query_string"])
         if scope["method"] != "POST":
-            raise Refused(405, "use GET or POST")
+            return await self._read(scope, path, headers)
         http.want_json(headers)
 
         def enter() -> Entry:
@@ -52,15 +52,33 @@ class Doors:
         if path == "/rpc":
             self._ready()
             return await jsonrpc.answer(await self._bodies.read(headers, receive), enter)
-        if path.startswith("/hooks/"):
-            adapter = hooks.find_adapter(path.removeprefix("/hooks/"))
+        if path.startswith(HOOKS):
+            adapter = hooks.find_adapter(path.removeprefix(HOOKS))
             return await hooks.answer(adapter, self._bodies.read(headers, receive), enter)
-        raise NotFound(f"nothing answers POST {path[:100]}")
+        if path in READABLE:
+            raise _not_allowed(path, "GET, HEAD")
+        self._ready()
+        if not commands.is_path(path):
+            raise NotFound(f"nothing answers POST {path[:100]}")
+        root = scope["path"][: -len(path)]
+        return await commands.answer(path, root, headers, await self._bodies.read(headers, receive), enter)
 
     def _ready(self) -> App:
         if not self._app.ready:
             raise Unavailable("the server is starting", retryAfterMs=STARTING_RETRY_MS, reason="starting")
         return self._app
+
+    async def _read(self, scope: Scope, path: str, headers: dict[bytes, bytes]) -> Response:
+        """Answer what is no POST; a HEAD is a GET whose body the server under us leaves out."""
+        method = scope["method"]
+        if method not in ("GET", "HEAD"):
+            raise _not_allowed(path, "GET, HEAD" if path in READABLE else "POST")
+        if method == "HEAD":
+            scope.pop("extensions", None)
+        response = await self._get(path, headers, scope["query_string"])
+        if response.status == http.NOT_MODIFIED:
+            scope.pop("extensions", None)
+        return response
 
     async def _get(self, path: str, headers: dict[bytes, bytes], query: bytes) -> Response:
         if path == "/health" and query == b"live":
@@ -72,7 +90,22 @@ class Doors:
         self._gate.role(headers)
         if path == "/metrics":
             return metrics.answer(app)
+        if path == "/openrpc.json":
+            return openrpc.answer(app.api, headers)
+        if path == "/rpc" or path.startswith(HOOKS) or _is_command(app, path):
+            raise _not_allowed(path, "POST")
         raise NotFound(f"nothing answers GET {path[:100]}")
+
+
+def _is_command(app: App, path: str) -> bool:
+    try:
+        return bool(commands.find(app.dispatcher.registry, path))
+    except UnknownCommand:
+        return False
+
+
+def _not_allowed(path: str, allow: str) -> Refused:
+    return Refused(405, f"{path[:100]} answers {allow}", allow=allow)
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from claudebench.hooks.normalised import recorded as recorded_call
 from claudebench.hooks.rulebook import Rulebook
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.rpc.bounds import bound
-from claudebench.rpc.command import handler
+from claudebench.rpc.command import DEFAULT_DOORS, handler
 from claudebench.rpc.context import Context
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 A, C = Pattern.CENTRALIZED, Pattern.HYBRID
 ORDERED = Consistency.ORDERED
-DOORS = frozenset({"jsonrpc", "hooks"})
+DOORS = DEFAULT_DOORS | {"hooks"}
 RECORD_WITHIN_S = 0.02
 TODOS_MAX = 262_144
 UNRECORDED = (

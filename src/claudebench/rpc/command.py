@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from claudebench.patterns.label import Consistency, Pattern
 
 Function = Callable[..., Awaitable[Any]]
-DOORS = frozenset({"jsonrpc", "hooks"})
-DEFAULT_DOORS = frozenset({"jsonrpc"})
+DEFAULT_DOORS = frozenset({"jsonrpc", "http"})
+DOORS = DEFAULT_DOORS | {"hooks"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,2}\Z")
 
 
@@ -43,10 +43,20 @@ class Command:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
+    def path(self) -> str:
+        """Where it is reached as plain HTTP, `/task/create` for task.create."""
+        return path_of(self.name)
+
+    @property
     def wants(self) -> dict[str, Any]:
         """The parameters after the request, by name, with the types they are bound by."""
         hints = _hints(self.function)
         return dict(list(hints.items())[1:])
+
+
+def path_of(name: str) -> str:
+    """Return the path of a command as plain HTTP."""
+    return "/" + name.replace(".", "/")
 
 
 def handler(

@@ -79,6 +79,7 @@ class Failure(msgspec.Struct):
 
 _request = msgspec.json.Decoder(Request)
 _batch = msgspec.json.Decoder(list[msgspec.Raw])
+_raw = msgspec.json.Decoder(msgspec.Raw)
 _any = msgspec.json.Decoder()
 
 
@@ -162,6 +163,33 @@ def read_request(body: bytes | msgspec.Raw) -> Request:
         raise InvalidRequest(str(error)) from None
     except msgspec.DecodeError as error:
         raise _undecodable(bytes(body), error) from None
+
+
+def read_params(body: bytes) -> msgspec.Raw:
+    """Return what is a body of parameters and nothing else, undecoded; an empty body is an empty object.
+
+    Raises:
+        ParseError: the body is not valid JSON.
+        InvalidParams: it spells a lone surrogate.
+    """
+    if not body:
+        return EMPTY
+    try:
+        return _raw.decode(body)
+    except msgspec.DecodeError as error:
+        raise _undecodable(body, error) from None
+
+
+def read_metadata(members: dict[str, str]) -> Metadata:
+    """Return the metadata of a call whose members came one by one.
+
+    Raises:
+        InvalidRequest: a member does not fit.
+    """
+    try:
+        return msgspec.convert(members, Metadata) if members else NO_METADATA
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(str(error)) from None
 
 
 def _undecodable(body: bytes, error: msgspec.DecodeError) -> ClaudeBenchError:

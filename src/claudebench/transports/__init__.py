@@ -1,4 +1,4 @@
-"""The doors of a running server: HTTP carries JSON-RPC, the agents' native hooks, health and metrics.
+"""The doors of a running server: JSON-RPC, commands as plain HTTP, the agents' native hooks, health, metrics, the API.
 
 A door decodes, asks the gate, calls the dispatcher and encodes; it decides nothing.
 """

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import suppress
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,11 @@ BODIES_MAX = 32 * BODY_MAX
 DISCARD_MAX = 16 * BODY_MAX
 DISCARD_WITHIN_S = 2.0
 BODY_WITHIN_S = 30.0
+NOT_MODIFIED = 304
+DECIDE = (
+    b"host", b"origin", b"content-length", b"authorization",
+    b"idempotency-key", b"claudebench-instance", b"claudebench-session",
+)  # fmt: skip
 
 
 class Refused(ClaudeBenchError):
@@ -35,10 +43,11 @@ class Refused(ClaudeBenchError):
 
     code = InvalidRequest.code
 
-    def __init__(self, status: int, message: str) -> None:
-        """Take the HTTP status and what a person reads."""
+    def __init__(self, status: int, message: str, *, allow: str = "") -> None:
+        """Take the HTTP status, what a person reads, and for 405 the methods that are answered."""
         super().__init__(message)
         self.http_status = status
+        self.allow = allow
 
 
 class Gate:
@@ -59,7 +68,7 @@ class Gate:
         """
         given = list(headers)
         found = dict(given)
-        if len(found) != len(given) and _twice(given, (b"host", b"origin", b"content-length", b"authorization")):
+        if len(found) != len(given) and _twice(given, DECIDE):
             raise Refused(400, "a header that decides stands there twice")
         host = found.get(b"host", b"").decode("latin-1").lower()
         if not self._is_ours(_name(host)):
@@ -193,21 +202,43 @@ async def answer(response: Response, scope: Scope, send: Send) -> None:
     if at_once and CLOSE not in response.headers and at_once(response):
         return
     length = (b"content-length", str(len(response.body)).encode())
-    await send({"type": "http.response.start", "status": response.status, "headers": [*response.headers, length]})
+    headers = [*response.headers] if response.status == NOT_MODIFIED else [*response.headers, length]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
 
 
 def problem(error: ClaudeBenchError) -> Response:
-    """Return an error as RFC 9457 problem+json; the socket of an oversized or uninvited body is closed."""
+    """Return an error as RFC 9457 problem+json; the socket of an oversized or uninvited body is closed.
+
+    The fields of the error's data stand beside the standard's own; one that would hide one of those stands in `data`.
+    """
     status = error.http_status if isinstance(error, Refused) else error.status
-    detail = {
-        "type": "about:blank",
-        "title": type(error).__doc__,
+    detail: dict[str, Any] = {
+        "type": f"/errors/{slug(type(error).__name__)}",
+        "title": (type(error).__doc__ or "").strip().removesuffix("."),
         "status": status,
         "detail": error.message,
         "code": error.code,
         "outcome": error.outcome,
-        **error.data,
     }
-    headers = (PROBLEM, CLOSE) if isinstance(error, Refused) else (PROBLEM,)
-    return Response(status, encode(detail), headers)
+    if hidden := {name: value for name, value in error.data.items() if name in detail}:
+        detail["data"] = hidden
+    return Response(status, encode(error.data | detail), tuple(_problem_headers(error, status)))
+
+
+def _problem_headers(error: ClaudeBenchError, status: int) -> Iterator[Header]:
+    yield PROBLEM
+    if isinstance(error, Refused):
+        yield CLOSE
+        if error.allow:
+            yield b"allow", error.allow.encode()
+    if status == Unauthorized.status:
+        yield b"www-authenticate", b"Bearer"
+    if isinstance(after_ms := error.data.get("retryAfterMs"), int | float):
+        yield b"retry-after", str(math.ceil(after_ms / 1000)).encode()
+
+
+@cache
+def slug(name: str) -> str:
+    """Return the stable name of a kind of error in a URI, `not-found` for NotFound."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()

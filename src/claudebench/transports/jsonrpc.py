@@ -10,14 +10,13 @@ import msgspec
 from claudebench.errors import ClaudeBenchError, LimitReached
 from claudebench.rpc import envelope
 from claudebench.rpc.context import Caller
-from claudebench.transports.response import JSON, Response, encode
+from claudebench.transports.response import JSON, POSITION, Response, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from claudebench.transports.entry import Enter, Entry
 
-POSITION = b"claudebench-position"
 NO_CONTENT = Response(204, b"", ())
 Message = envelope.Reply | envelope.Failure
 Item = tuple[msgspec.Raw, envelope.Request | ClaudeBenchError]

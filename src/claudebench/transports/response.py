@@ -11,6 +11,7 @@ Header = tuple[bytes, bytes]
 JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")
 CLOSE = (b"connection", b"close")
+POSITION = b"claudebench-position"
 encode = msgspec.json.Encoder().encode
 
 
