@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
+from collections.abc import Callable
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from claudebench.hooks import expressions
+from claudebench.hooks.arguments import Arguments, read_arguments
 from claudebench.hooks.hosts import hosts_in, hosts_of_words
 from claudebench.hooks.paths import PathClass, Places
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 Words = tuple[str, ...]
 Classes = tuple[PathClass, ...]
 
+GLOBS_KEPT_MAX = 1_000
 _INTERPRETERS = frozenset(
     ["sh", "bash", "zsh", "dash", "ksh", "fish", "source", ".", "python", "perl", "ruby", "node", "php", "bun", "pwsh"]
 )
@@ -47,6 +50,7 @@ class CommandMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reads: Classes = ()  # a command whose output it gets names such a path
     gets: Words = ()  # a command whose output it gets is one of these, globs allowed: "gh auth token*"
     writes: Classes = ()  # a redirection writes there
+    within: Classes = ()  # the directory that it runs in lies there
     saves: bool = False  # a redirection writes some file
     output_of: Words = ()  # it runs the output of one of these programs as code
     assigns: Words = ()  # it sets such a variable, globs allowed: "HISTSIZE=0"
@@ -75,89 +79,56 @@ class CallMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     text: str | None = None  # a regular expression found in one of their texts
 
 
-class _Arguments(msgspec.Struct):
-    """The words of a command behind its name, sorted into options and operands."""
+class Line:
+    """The script of one line where its paths lie, with what was once found out of its commands."""
 
-    letters: set[str]
-    options: set[str]
-    operands: list[str]
+    def __init__(self, script: Script, places: Places) -> None:
+        self.script = script
+        self.places = places
+        self._arguments: dict[tuple[Words, Words, bool], Arguments] = {}
 
+    def arguments(self, command: Command, values: Words, *, own: bool) -> Arguments:
+        """Return the options and operands of a command of the line, sorted once for all tables."""
+        key = (command.words, values, own)
+        found = self._arguments.get(key)
+        if found is None:
+            found = self._arguments[key] = read_arguments(command.words, values, own=own)
+        return found
 
-def _arguments(words: Sequence[str], values: Sequence[str], *, own: bool) -> _Arguments:
-    found = _Arguments(set(), set(), [])
-    rest = iter(words[1:])
-    for word in rest:
-        if word == "--":
-            found.operands += rest
-        elif not word.startswith("-") or word == "-":
-            if own:
-                break
-            found.operands.append(word)
-        else:
-            _option(word, values, found)
-            if word in values:
-                next(rest, None)
-    return found
+    def touches(self, wanted: Classes, path: str, command: Command) -> bool:
+        """Whether a path, as the command sees it, is of one of these classes."""
+        return not self.places.classes(path, command.directory).isdisjoint(wanted)
 
 
-def _option(word: str, values: Sequence[str], found: _Arguments) -> None:
-    """Note an option; what stands behind the letter of one that takes a value is that value, no more letters."""
-    found.options.add(word.partition("=")[0])
-    if word.startswith("--") or word in values:
-        found.letters.update(word[1:] if len(word) == 2 else "")  # noqa: PLR2004 - a dash and a letter
-        return
-    for letter in word[1:]:
-        found.letters.add(letter)
-        if f"-{letter}" in values:
-            return
+Condition = Callable[[CommandMatch, "Command", Line], object]
 
 
-def _has(flag: str, found: _Arguments, *, abbreviated: bool) -> bool:
-    if len(flag) == 2:  # noqa: PLR2004 - a dash and a letter
-        return flag[1] in found.letters
-    if flag in found.options:
-        return True
-    return abbreviated and flag.startswith("--") and any(len(o) > 4 and flag.startswith(o) for o in found.options)  # noqa: PLR2004
+def conditions_of(match: CommandMatch) -> tuple[Condition, ...]:
+    """Return the conditions of a table that say anything, the cheap ones first; all of them must hold."""
+    return tuple(holds for names, holds in CONDITIONS if any(_is_given(getattr(match, name)) for name in names))
 
 
-def fits_command(match: CommandMatch, command: Command, script: Script, places: Places) -> bool:
-    """Whether every condition of the table holds; the cheap ones are asked first."""
-    return (
-        (not match.recursive or command.recursive)
-        and (not match.wrapped or not set(command.wrappers).isdisjoint(match.wrapped))
-        and (not match.unwrapped or set(command.wrappers).isdisjoint(match.unwrapped))
-        and (not match.writes or _writes(match.writes, command, places))
-        and (not match.saves or _saves(command))
-        and (not match.assigns or _assigns(match.assigns, command))
-        and (not match.output_of or _runs_output(match.output_of, command, script))
-        and (not _asks_words(match) or _fits_words(match, command, places))
-        and (not match.hosts or _names_host(match.hosts, hosts_of_words(command.words)))
-        and (not match.text or _holds_text(match.text, command))
-        and not (match.except_hosts and _only_names(match.except_hosts, command.words))
-        and (not match.carries or _carries(match, command, places))
-        and (not match.reads or _gets(match.reads, command, script, places))
-        and (not match.gets or _gets_from(match.gets, command, script))
-        and (not match.fetched_by or _runs_fetched(match.fetched_by, command, script, places))
-    )
+def _is_given(value: object) -> bool:
+    return value is not False and value not in ((), "", None)
 
 
-def _asks_words(match: CommandMatch) -> bool:
-    return bool(
-        match.verb or match.flags or match.without or match.paths or match.operands or match.operands_max is not None
-    )
+def fits_command(match: CommandMatch, conditions: Sequence[Condition], command: Command, line: Line) -> bool:
+    """Whether a simple command of a line fits a table whose conditions these are."""
+    for holds in conditions:  # noqa: SIM110 - a generator costs more than most conditions
+        if not holds(match, command, line):
+            return False
+    return True
 
 
 def _may_fit(match: CommandMatch, words: Sequence[str]) -> bool:
-    """Tell cheaply that a verb or every option is missing."""
-    if match.verb and not any(verb in words or not _is_word(verb) for verb in match.verb):
-        return False
+    """Tell cheaply that every option is missing."""
     return not match.flags or any(word[:1] == "-" for word in words)
 
 
-def _fits_words(match: CommandMatch, command: Command, places: Places) -> bool:
+def _fits_words(match: CommandMatch, command: Command, line: Line) -> bool:
     if not _may_fit(match, command.words):
         return False
-    found = _arguments(command.words, match.values, own=match.own)
+    found = line.arguments(command, match.values, own=match.own)
     operands = found.operands
     if match.verb:
         length = _verb_length(match.verb, operands)
@@ -170,13 +141,7 @@ def _fits_words(match: CommandMatch, command: Command, places: Places) -> bool:
         return False
     if match.operands and not any(expressions.whole(match.operands, one) for one in operands):
         return False
-    return not match.paths or _points(match, command, operands, places)
-
-
-@lru_cache(maxsize=4096)
-def _is_word(verb: str) -> bool:
-    """Whether a verb is one word without globs."""
-    return not any(char in verb for char in " *?[")
+    return not match.paths or _points(match, command, operands, line)
 
 
 def _verb_length(verbs: Words, operands: Sequence[str]) -> int:
@@ -190,49 +155,74 @@ def _verb_length(verbs: Words, operands: Sequence[str]) -> int:
     return 0
 
 
-def _fits_options(match: CommandMatch, found: _Arguments) -> bool:
+def _fits_options(match: CommandMatch, found: Arguments) -> bool:
     """Whether every entry of `flags` is there, and nothing of `without`."""
-    return all(any(_has(one, found, abbreviated=True) for one in entry.split()) for entry in match.flags) and not any(
-        _has(one, found, abbreviated=False) for one in match.without
+    return all(any(found.has(one, abbreviated=True) for one in entry.split()) for entry in match.flags) and not any(
+        found.has(one, abbreviated=False) for one in match.without
     )
 
 
-def _points(match: CommandMatch, command: Command, operands: Sequence[str], places: Places) -> bool:
+def _points(match: CommandMatch, command: Command, operands: Sequence[str], line: Line) -> bool:
     if match.prefix:
         operands = [word[len(match.prefix) :] for word in command.words[1:] if word.startswith(match.prefix)]
     if match.last:
         operands = operands[-1:]
-    return any(not places.classes(word, command.directory).isdisjoint(match.paths) for word in operands)
+    return any(line.touches(match.paths, word, command) for word in operands)
 
 
-def _writes(wanted: Classes, command: Command, places: Places) -> bool:
-    return any(
-        redirect.writes and not places.classes(redirect.target, command.directory).isdisjoint(wanted)
-        for redirect in command.redirects
-    )
+def _runs_itself(_match: CommandMatch, command: Command, _line: Line) -> bool:
+    return command.recursive
 
 
-def _assigns(wanted: Words, command: Command) -> bool:
-    return any(fnmatchcase(f"{name}={value}", one) for name, value in command.assignments for one in wanted)
+def _is_wrapped(match: CommandMatch, command: Command, _line: Line) -> bool:
+    return not set(command.wrappers).isdisjoint(match.wrapped)
 
 
-def _saves(command: Command) -> bool:
+def _is_unwrapped(match: CommandMatch, command: Command, _line: Line) -> bool:
+    return set(command.wrappers).isdisjoint(match.unwrapped)
+
+
+def _writes(match: CommandMatch, command: Command, line: Line) -> bool:
+    return any(each.writes and line.touches(match.writes, each.target, command) for each in command.redirects)
+
+
+def _runs_within(match: CommandMatch, command: Command, line: Line) -> bool:
+    return bool(command.directory) and line.touches(match.within, ".", command)
+
+
+def _saves(_match: CommandMatch, command: Command, _line: Line) -> bool:
     return any(r.writes and not r.target.isdigit() and not r.target.startswith("/dev/") for r in command.redirects)
 
 
-def _runs_output(programs: Words, command: Command, script: Script) -> bool:
+def _assigns(match: CommandMatch, command: Command, _line: Line) -> bool:
+    return any(fnmatchcase(f"{name}={value}", one) for name, value in command.assignments for one in match.assigns)
+
+
+def _runs_output(match: CommandMatch, command: Command, line: Line) -> bool:
     start, end = command.code_from
-    return any(one.program in programs for one in script.commands[start:end])
+    return any(one.program in match.output_of for one in line.script.commands[start:end])
 
 
-def _holds_text(pattern: str, command: Command) -> bool:
-    return expressions.found(pattern, " ".join(command.words)) or expressions.found(pattern, command.stdin or "")
+def _names_hosts(match: CommandMatch, command: Command, _line: Line) -> bool:
+    return _names_host(match.hosts, hosts_of_words(command.words))
 
 
-def _carries(match: CommandMatch, command: Command, places: Places) -> bool:
-    named = _names_path(match.carries, command, match.values, places)
-    inputs = [r.target for r in command.redirects if not r.writes]
-    return named or any(not places.classes(one, command.directory).isdisjoint(match.carries) for one in inputs)
+def _holds_text(match: CommandMatch, command: Command, _line: Line) -> bool:
+    pattern = match.text or ""
+    return expressions.found(pattern, " ".join(command.words)) or (
+        bool(command.stdin) and expressions.found(pattern, str(command.stdin))
+    )
+
+
+def _names_others(match: CommandMatch, command: Command, _line: Line) -> bool:
+    return not _only_names(match.except_hosts, command.words)
+
+
+def _carries(match: CommandMatch, command: Command, line: Line) -> bool:
+    inputs = (redirect.target for redirect in command.redirects if not redirect.writes)
+    return _names_path(match.carries, command, match.values, line) or any(
+        line.touches(match.carries, each, command) for each in inputs
+    )
 
 
 def _sources(command: Command, script: Script) -> tuple[Command, ...]:
@@ -240,23 +230,24 @@ def _sources(command: Command, script: Script) -> tuple[Command, ...]:
     return (*script.commands[slice(*command.upstream)], *script.commands[slice(*command.inner)])
 
 
-def _gets(wanted: Classes, command: Command, script: Script, places: Places) -> bool:
-    return any(_names_path(wanted, one, (), places) for one in _sources(command, script))
+def _gets(match: CommandMatch, command: Command, line: Line) -> bool:
+    return any(_names_path(match.reads, one, (), line) for one in _sources(command, line.script))
 
 
-def _gets_from(wanted: Words, command: Command, script: Script) -> bool:
-    lines = [" ".join((one.program, *one.words[1:])) for one in _sources(command, script)]
-    return any(fnmatchcase(line, one) for line in lines for one in wanted)
+def _gets_from(match: CommandMatch, command: Command, line: Line) -> bool:
+    told = [" ".join((one.program, *one.words[1:])) for one in _sources(command, line.script)]
+    return any(fnmatchcase(each, one) for each in told for one in match.gets)
 
 
-def _runs_fetched(programs: Words, command: Command, script: Script, places: Places) -> bool:
+def _runs_fetched(match: CommandMatch, command: Command, line: Line) -> bool:
     ran = _file_run(command)
     if not ran:
         return False
-    path = places.absolute(ran, command.directory)
+    programs, script, absolute = match.fetched_by, line.script, line.places.absolute
+    path = absolute(ran, command.directory)
     before = script.commands[: next(at for at, one in enumerate(script.commands) if one is command)]
     return any(
-        path == places.absolute(name, one.directory)
+        path == absolute(name, one.directory)
         for one in before
         if one.program in programs or any(each.program in programs for each in _sources(one, script))
         for name in _saved(one)
@@ -283,18 +274,36 @@ def _saved(command: Command) -> Iterator[str]:
             yield word.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
-def _names_path(wanted: Classes, command: Command, values: Words, places: Places) -> bool:
+def _names_path(wanted: Classes, command: Command, values: Words, line: Line) -> bool:
     skip = False
     for word in command.words[1:]:
         if skip or word in values:
             skip = not skip
             continue
         path = re.split(r"[@=]", word)[-1]
-        if ("/" in path or "." in path or "id_" in path) and not places.classes(path, command.directory).isdisjoint(
-            wanted
-        ):
+        if ("/" in path or "." in path or "id_" in path or path[:1] == "~") and line.touches(wanted, path, command):
             return True
-    return any(not places.classes(r.target, command.directory).isdisjoint(wanted) for r in command.redirects)
+    return any(line.touches(wanted, each.target, command) for each in command.redirects)
+
+
+CONDITIONS: tuple[tuple[Words, Condition], ...] = (
+    (("recursive",), _runs_itself),
+    (("wrapped",), _is_wrapped),
+    (("unwrapped",), _is_unwrapped),
+    (("writes",), _writes),
+    (("within",), _runs_within),
+    (("saves",), _saves),
+    (("assigns",), _assigns),
+    (("output_of",), _runs_output),
+    (("verb", "flags", "without", "paths", "operands", "operands_max"), _fits_words),
+    (("hosts",), _names_hosts),
+    (("text",), _holds_text),
+    (("except_hosts",), _names_others),
+    (("carries",), _carries),
+    (("reads",), _gets),
+    (("gets",), _gets_from),
+    (("fetched_by",), _runs_fetched),
+)
 
 
 def fits_file(match: FileMatch, path: str, content: str, places: Places) -> bool:
@@ -320,7 +329,13 @@ def fits_call(match: CallMatch, call: ToolCall) -> bool:
 
 
 def _names_host(wanted: Words, hosts: Iterable[str]) -> bool:
-    return any(fnmatchcase(host, one) for host in hosts for one in wanted)
+    fits = _any_of(wanted).match
+    return any(fits(host) for host in hosts)
+
+
+@lru_cache(maxsize=GLOBS_KEPT_MAX)
+def _any_of(globs: Words) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, globs)))
 
 
 def _only_names(wanted: Words, words: tuple[str, ...]) -> bool:

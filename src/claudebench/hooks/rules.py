@@ -14,25 +14,18 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from claudebench.hooks.matching import CallMatch, CommandMatch, FileMatch, fits_call, fits_command, fits_file
+from claudebench.hooks.index import CommandIndex
+from claudebench.hooks.matching import CallMatch, CommandMatch, FileMatch, Line, fits_call, fits_file
 from claudebench.hooks.model import FailMode, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from claudebench.hooks.model import ToolCall
     from claudebench.hooks.paths import Places
     from claudebench.hooks.shell import Command, Script  # noqa: TC004 - a hit is never decoded
 
 NAMES_KEPT_MAX = 1_000
-MARKS: dict[str, Callable[[Command], object]] = {
-    "writes": lambda command: command.redirects,
-    "saves": lambda command: command.redirects,
-    "wrapped": lambda command: command.wrappers,
-    "output_of": lambda command: command.code_from[1],
-    "recursive": lambda command: command.recursive,
-    "assigns": lambda command: command.assignments,
-}
 RuleAction = Literal["deny", "ask", "rewrite", "warn"]
 Words = tuple[str, ...]
 _Kept = TypeVar("_Kept")
@@ -80,47 +73,19 @@ class RuleSet:
         self.hooks_off = hooks_off
         content = (self.rules, trouble, sorted(hooks_off))
         self.version = hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:12]
-        self._named: dict[str, list[tuple[Rule, CommandMatch]]] = {}
-        self._globbed: list[tuple[str, Rule, CommandMatch]] = []
-        self._marked: dict[str, list[tuple[Rule, CommandMatch]]] = {}  # for any program that redirects, is wrapped ...
-        self._general: list[tuple[Rule, CommandMatch]] = []
-        self._by_program: dict[str, list[tuple[Rule, CommandMatch]]] = {}
+        self._commands = CommandIndex((rule, match) for rule in self.rules for match in rule.command)
         self._by_tool: dict[tuple[str, bool], list[Rule]] = {}
         self._files = [(rule, match) for rule in self.rules for match in rule.file]
         self._calls = [rule for rule in self.rules if rule.call or rule.whole_tools]
-        for rule in self.rules:
-            for match in rule.command:
-                self._index(rule, match)
-
-    def _index(self, rule: Rule, match: CommandMatch) -> None:
-        for name in match.program:
-            if any(char in name for char in "*?["):
-                self._globbed.append((name, rule, match))
-            else:
-                self._named.setdefault(name, []).append((rule, match))
-        if not match.program:
-            mark = next((mark for mark in MARKS if getattr(match, mark)), None)
-            (self._marked.setdefault(mark, []) if mark else self._general).append((rule, match))
-
-    def _candidates(self, command: Command) -> Iterator[tuple[Rule, CommandMatch]]:
-        program = command.program
-        named = self._by_program.get(program)
-        if named is None:
-            globbed = [(rule, match) for name, rule, match in self._globbed if fnmatchcase(program, name)]
-            named = _keep(self._by_program, program, self._named.get(program, []) + globbed)
-        yield from named
-        for mark, bears in MARKS.items():
-            if mark in self._marked and bears(command):
-                yield from self._marked[mark]
-        yield from self._general
 
     def on_script(self, script: Script, places: Places, tool: str = "Bash") -> list[Hit]:
         """Return every rule that fits a command of the script."""
+        line = Line(script, places)
         return [
             Hit(rule, command)
             for command in script.commands
-            for rule, match in self._candidates(command)
-            if fits_command(match, command, script, places) and rule.covers(tool)
+            for rule in self._commands.fitting(command, line)
+            if rule.covers(tool)
         ]
 
     def on_file(self, path: str, content: str, places: Places, tool: str = "Write") -> list[Hit]:

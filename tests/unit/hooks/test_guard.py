@@ -26,6 +26,12 @@ def guard() -> Guard:
     return Guard(builtin())
 
 
+def of_corpus(case: dict[str, str]) -> ToolCall:
+    """Return the call of a case: one that names its folder is made by the user dev at the root of that repository."""
+    within = {"cwd": case["cwd"], "root": case["cwd"], "home": "/home/dev"} if "cwd" in case else {}
+    return bash(case["line"], **within)
+
+
 def bash(line: object, **more: Any) -> ToolCall:
     return ToolCall("Bash", {"command": line}, **more)
 
@@ -33,7 +39,7 @@ def bash(line: object, **more: Any) -> ToolCall:
 @pytest.mark.parametrize("case", CORPUS["stop"], ids=lambda case: case["why"])
 def test_dangerous_lines_are_stopped(guard: Guard, case: dict[str, str]) -> None:
     """Every line of the corpus that must be stopped is stopped as it says there, with a reason."""
-    decision = guard.decide(bash(case["line"]))
+    decision = guard.decide(of_corpus(case))
 
     assert decision.decision == case["expect"]
     assert decision.reason
@@ -43,7 +49,7 @@ def test_dangerous_lines_are_stopped(guard: Guard, case: dict[str, str]) -> None
 @pytest.mark.parametrize("case", CORPUS["pass"], ids=lambda case: case["why"])
 def test_everyday_lines_pass(guard: Guard, case: dict[str, str]) -> None:
     """Every everyday line of the corpus is allowed: an ask would be a false stop."""
-    assert guard.decide(bash(case["line"])).decision == "allow"
+    assert guard.decide(of_corpus(case)).decision == "allow"
 
 
 @pytest.mark.parametrize(

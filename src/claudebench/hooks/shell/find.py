@@ -1,4 +1,4 @@
-"""`find`: every -exec is a command; `{}` is where it starts from when nothing is filtered."""
+"""`find`: every -exec is a command; `{}` is where it starts from, or something below that when a filter picks."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def find(walk: Walk, parts: Parts) -> None:
 
 
 def _places(texts: Sequence[str]) -> list[str]:
-    """Return what `{}` may be: where find starts from, or itself when a filter picks among the files below."""
+    """Return what `{}` may be: where find starts from, or a name below it when a filter picks among the files."""
     starts = _starts(texts)
     everything = any(start.startswith("/") and start.rstrip("/.*") == "" for start in starts)
     filtered = any(_FILTERS.match(text) for text in texts) and not everything
-    return ["{}"] if filtered else starts
+    return [f"{start.rstrip('/')}/{{}}" for start in starts] if filtered else starts
 
 
 def _starts(texts: Sequence[str]) -> list[str]:
