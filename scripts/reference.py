@@ -1,6 +1,6 @@
 """Writes docs/reference/*.md from what the code declares; `--check` writes nothing and fails when a page is stale.
 
-A page is a function from nothing to text: commands, events, errors, settings, keys, scripts.
+A page is a function from nothing to text: commands, events, errors, settings, keys, scripts, rules.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from claudebench import errors
 from claudebench.app import CATALOGUE, COMMANDS, SCRIPTS
 from claudebench.cli.main import EXIT_CODES, FAILED, UNREACHABLE, USAGE
 from claudebench.cli.main import app as command_line
+from claudebench.hooks.matching import CallMatch, Classes, CommandMatch, FileMatch
+from claudebench.hooks.rulebook import builtin_file
+from claudebench.hooks.rulefile import Override, Switch
+from claudebench.hooks.rules import Rule
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.resilience.policy import Policy
 from claudebench.settings import PREFIX, Settings
@@ -408,7 +412,49 @@ def _returns(text: str) -> str:
     return " ".join(lines)
 
 
+# -- rules
+
+
+RULE_TABLES = {
+    "[[rule]]": Rule,
+    "[[rule.command]]": CommandMatch,
+    "[[rule.file]]": FileMatch,
+    "[[rule.call]]": CallMatch,
+    "[[override]]": Override,
+    "[[hook]]": Switch,
+}
+CLASSES = "list of classes of paths"
+_COMMENT = re.compile(r"^    (\w+): [^#\n]+?  # (.*)$", re.MULTILINE)
+
+
+def rules() -> str:
+    """Return the page of the guard's rules."""
+    about = "What a file of rules may say, the classes of paths, and the rules that are built in."
+    places = (SOURCE / "hooks" / "paths.py").read_text(encoding="utf-8").partition("PathClass = ")[2].partition("]")[0]
+    classes = re.findall(r'"([\w-]+)",  # (.*)', places)
+    built_in = ((_code(rule.id), rule.severity, rule.action, rule.reason) for rule in builtin_file().rules)
+    return page(
+        "Rules of the guard",
+        about,
+        *(block for name, type_ in RULE_TABLES.items() for block in _rule_table(name, type_)),
+        ["## Classes of paths"],
+        table("Class,A path there is", ((_code(name), told) for name, told in classes)),
+        ["## Built in"],
+        table("Id,Severity,Action,Reason", built_in),
+    )
+
+
+def _rule_table(name: str, type_: Any) -> list[Iterable[str]]:
+    told = dict(_COMMENT.findall(inspect.getsource(type_)))
+    keys_ = (
+        (_code(field.name), CLASSES if field.type == Classes else _type(_schema(field.type)), told[field.name])
+        for field in msgspec.structs.fields(type_)
+    )
+    return [[f"## `{name}`"], [str(inspect.getdoc(type_))], table("Key,Type,Meaning", keys_)]
+
+
 PAGES = {
+    "rules": rules,
     "commands": commands,
     "events": events,
     "errors": errors_,

@@ -8,7 +8,7 @@ before, each has its own timeout and fail mode. The guard (`guard.py`) is the fi
              shell/     the command line, as the simple commands that it would run, and why that is not certain
              paths.py   where a word points: root, home, system, device, credentials ...
              masking.py  what a reason may not show: the values of obvious secrets
-             rules.py   rules as data (rulesets/builtin.toml), each with a reason that the agent can act on
+             rules.py   rules as data (rulesets/builtin.toml); index.py finds them, matching.py fits them
 
 A decision is one of four, and the strictest wins: deny > ask > rewrite > allow. Warnings ride on any of them.
 

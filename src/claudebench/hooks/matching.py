@@ -38,8 +38,8 @@ class CommandMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     program: Words = ()  # names of programs, globs allowed
     verb: Words = ()  # its first operands, globs allowed: "push" of git, "* delete" of gh
     values: Words = ()  # options whose next word is their value and no operand
-    flags: Words = ()
-    without: Words = ()
+    flags: Words = ()  # each is there; alternatives of one stand in it, separated by spaces
+    without: Words = ()  # options none of which is there
     own: bool = False  # judge only the words before its first operand: the options of sudo, not those of what it runs
     operands: str | None = None  # a regular expression that one operand matches as a whole
     operands_max: int | None = None  # at most so many, the verb not counted
@@ -66,7 +66,7 @@ class CommandMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class FileMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a file that is about to be written must look like."""
 
-    paths: Classes = ()
+    paths: Classes = ()  # it lies there
     like: Words = ()  # globs on the absolute path
     unlike: Words = ()  # globs on the absolute path that must not fit
     text: str | None = None  # a regular expression found in what is written

@@ -31,16 +31,16 @@ _TABLES = (("command", CommandMatch), ("file", FileMatch), ("call", CallMatch))
 class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another action for a rule that an outer file holds."""
 
-    id: str
-    action: RuleAction | Literal["off"]
-    why: str = ""
+    id: str  # of a rule of an outer file
+    action: RuleAction | Literal["off"]  # what it does from now on
+    why: str = ""  # for people
 
 
 class Switch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A hook of somebody's own, by its name, in or out of the chain."""
 
-    name: str
-    enabled: bool
+    name: str  # of a hook that the server loaded
+    enabled: bool  # false takes it out of the chain
 
 
 class RuleFile(msgspec.Struct, frozen=True):

@@ -34,15 +34,15 @@ _Kept = TypeVar("_Kept")
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule. The reason tells the agent what to do instead; `fail_mode` decides when nothing can be recorded."""
 
-    id: str
-    severity: Severity
-    action: RuleAction
-    reason: str
+    id: str  # unique among all files in force
+    severity: Severity  # the most severe of equally strict ones is answered
+    action: RuleAction  # deny, ask, rewrite (takes away what `wrapped` names) or warn
+    reason: str  # why, and what to do instead
     tools: Words = ()  # only these tools, globs allowed; empty: every tool of its kind
-    command: tuple[CommandMatch, ...] = ()
-    file: tuple[FileMatch, ...] = ()
-    call: tuple[CallMatch, ...] = ()
-    fail_mode: FailMode | None = None
+    command: tuple[CommandMatch, ...] = ()  # one of these fits a simple command of the line
+    file: tuple[FileMatch, ...] = ()  # one of these fits a file that is written
+    call: tuple[CallMatch, ...] = ()  # one of these fits the parameters of the tool
+    fail_mode: FailMode | None = None  # what is decided when nothing can be recorded
 
     def covers(self, tool: str) -> bool:
         """Whether the rule is meant for this tool."""
