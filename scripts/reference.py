@@ -423,6 +423,7 @@ RULE_TABLES = {
     "[[override]]": Override,
     "[[hook]]": Switch,
 }
+INNER = "... code ..."  # what a reader of code says itself, under its name
 CLASSES = "list of classes of paths"
 _COMMENT = re.compile(r"^    (\w+): [^#\n]+?  # (.*)$", re.MULTILINE)
 
@@ -441,7 +442,26 @@ def rules() -> str:
         table("Class,A path there is", ((_code(name), told) for name, told in classes)),
         ["## Built in"],
         table("Id,Severity,Action,Reason", built_in),
+        ["## What cannot be judged with certainty", "", "Each of these is *ask*, by the id `unsure`."],
+        sorted(
+            {
+                f"- {reason}"
+                for path in (SOURCE / "hooks" / "shell").glob("*.py")
+                for reason in _doubts(path)
+                if reason != INNER
+            }
+        ),
     )
+
+
+def _doubts(path: Path) -> Iterator[str]:
+    """Yield every reason for doubt that a module names, `...` where it names what it found."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "doubt":
+            (given,) = node.args
+            parts = given.values if isinstance(given, ast.JoinedStr) else [given]
+            told = "".join(str(part.value) if isinstance(part, ast.Constant) else "..." for part in parts)
+            yield f"code in another language {told}" if path.stem.endswith("_code") else told
 
 
 def _rule_table(name: str, type_: Any) -> list[Iterable[str]]:
