@@ -40,7 +40,7 @@ def script_words(script: Script, workspace: str, *arguments: Argument) -> Words:
 def create_words(workspace: str, n: int = 0, priority: int = 50, role: str = "") -> Words:
     """Return the command that creates a task, bound by no queue; `role` is what it asks for."""
     doc = Doc(f"Fix issue {n} of connection 0 in the parser module", [role] if role else [])
-    return script_words(CREATE, workspace, _encode(doc), priority, role, 3, NO_BOUND)
+    return script_words(CREATE, workspace, _encode(doc), priority, role, 3, NO_BOUND, "")
 
 
 def packed(words: Words) -> bytes:
