@@ -28,6 +28,7 @@ GLOBS_KEPT_MAX = 1_000
 _INTERPRETERS = frozenset(
     ["sh", "bash", "zsh", "dash", "ksh", "fish", "source", ".", "python", "perl", "ruby", "node", "php", "bun", "pwsh"]
 )
+_BEFORE_PATH = re.compile("[@=]")
 _BUCKETS = ("s3://", "gs://")  # name no host
 _SAVES_IN = re.compile(r"--output(?:-document)?(?:=(.*))?|-[A-Za-z#]*?[oO](.*)", re.DOTALL)
 
@@ -225,17 +226,46 @@ def _carries(match: CommandMatch, command: Command, line: Line) -> bool:
     )
 
 
-def _sources(command: Command, script: Script) -> tuple[Command, ...]:
-    """Return the commands whose output it gets."""
-    return (*script.commands[slice(*command.upstream)], *script.commands[slice(*command.inner)])
+def _sources(command: Command, line: Line) -> Iterator[Command]:
+    """Yield the commands whose output it gets: by a pipe, a substitution, a variable, or a file that they wrote."""
+    yield from _printed_by(command, line.script)
+    for writer in _writers(command, line):
+        yield writer
+        yield from _printed_by(writer, line.script)
+
+
+def _printed_by(command: Command, script: Script) -> Iterator[Command]:
+    for span in (command.upstream, command.inner, *command.drawn):
+        yield from script.commands[slice(*span)]
+
+
+def _writers(command: Command, line: Line) -> Iterator[Command]:
+    """Yield the commands before it that write a file which it names."""
+    writers = [one for one in _before(command, line.script) if any(r.writes for r in one.redirects)]
+    if not writers:
+        return
+    absolute = line.places.absolute
+    named = {absolute(path, command.directory) for path in _named(command)}
+    for one in writers:
+        if any(r.writes and absolute(r.target, one.directory) in named for r in one.redirects):
+            yield one
+
+
+def _named(command: Command) -> Iterator[str]:
+    yield from (_BEFORE_PATH.split(word)[-1] for word in command.words[1:])
+    yield from (redirect.target for redirect in command.redirects if not redirect.writes)
+
+
+def _before(command: Command, script: Script) -> tuple[Command, ...]:
+    return script.commands[: next(at for at, one in enumerate(script.commands) if one is command)]
 
 
 def _gets(match: CommandMatch, command: Command, line: Line) -> bool:
-    return any(_names_path(match.reads, one, (), line) for one in _sources(command, line.script))
+    return any(_names_path(match.reads, one, (), line) for one in _sources(command, line))
 
 
 def _gets_from(match: CommandMatch, command: Command, line: Line) -> bool:
-    told = [" ".join((one.program, *one.words[1:])) for one in _sources(command, line.script)]
+    told = [" ".join((one.program, *one.words[1:])) for one in _sources(command, line)]
     return any(fnmatchcase(each, one) for each in told for one in match.gets)
 
 
@@ -245,11 +275,10 @@ def _runs_fetched(match: CommandMatch, command: Command, line: Line) -> bool:
         return False
     programs, script, absolute = match.fetched_by, line.script, line.places.absolute
     path = absolute(ran, command.directory)
-    before = script.commands[: next(at for at, one in enumerate(script.commands) if one is command)]
     return any(
         path == absolute(name, one.directory)
-        for one in before
-        if one.program in programs or any(each.program in programs for each in _sources(one, script))
+        for one in _before(command, script)
+        if one.program in programs or any(each.program in programs for each in _printed_by(one, script))
         for name in _saved(one)
     )
 
@@ -280,7 +309,7 @@ def _names_path(wanted: Classes, command: Command, values: Words, line: Line) ->
         if skip or word in values:
             skip = not skip
             continue
-        path = re.split(r"[@=]", word)[-1]
+        path = _BEFORE_PATH.split(word)[-1]
         if ("/" in path or "." in path or "id_" in path or path[:1] == "~") and line.touches(wanted, path, command):
             return True
     return any(line.touches(wanted, each.target, command) for each in command.redirects)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from claudebench.hooks.paths import UNKNOWN
+from claudebench.hooks.shell.limits import DRAWN_MAX
+from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.residue import is_live
 from claudebench.hooks.shell.shells import nest
@@ -16,6 +18,7 @@ from claudebench.hooks.shell.words import unsplit
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+    from claudebench.hooks.shell.model import Span
     from claudebench.hooks.shell.walk import Walk
 
 _RUNS_VALUE = frozenset({
@@ -35,29 +38,34 @@ def assign(walk: Walk, node: Node, *, lasting: bool) -> list[tuple[str, str]]:
     name, *values = node.named_children
     if name.type != "variable_name" or any(value.type == "array" for value in values):
         return _assign_array(walk, node, walk.text(name).partition("[")[0])
+    before, walk.drawn = walk.drawn, {}
     word = unsplit(walk, values[0]) if values else Word("")
+    sources = walk.drew(before) + ((word.inner,) if word.inner != NOTHING else ())
     if "+=" in (child.type for child in node.children):
-        before, sure = walk.scope.variables.get(walk.text(name), (UNKNOWN, False))
-        word = replace(word, text=before + word.text, sure=sure and word.sure)
-    _keep(walk, walk.text(name), word, lasting=lasting)
+        text, sure = walk.scope.variables.get(walk.text(name), (UNKNOWN, False))
+        word = replace(word, text=text + word.text, sure=sure and word.sure)
+        sources = walk.scope.sources.get(walk.text(name), ()) + sources
+    _keep(walk, walk.text(name), word, sources if lasting else None)
     return [(walk.text(name), word.text)]
 
 
 def _assign_array(walk: Walk, node: Node, name: str) -> list[tuple[str, str]]:
     for child in node.children:
         walk.within(child)
-    _keep(walk, name, Word(UNKNOWN, sure=False), lasting=True)
+    _keep(walk, name, Word(UNKNOWN, sure=False), ())
     return [(name, UNKNOWN)]
 
 
-def _keep(walk: Walk, name: str, word: Word, *, lasting: bool) -> None:
+def _keep(walk: Walk, name: str, word: Word, sources: tuple[Span, ...] | None) -> None:
+    """Keep a value and what printed it; no sources at all: it does not outlive its command."""
     if is_live(word.text):
         walk.found.doubt("a variable holds a substitution as text")
     run_value(walk, name, word.text)
     if name in _REBINDS:
         walk.found.doubt("it changes what the name of a command means")
-    if lasting:
-        walk.scope.assign(name, word.text, sure=word.sure and name not in walk.found.odd)
+    if sources is not None:
+        sure = word.sure and name not in walk.found.odd
+        walk.scope.assign(name, word.text, sure=sure, sources=sources[:DRAWN_MAX])
 
 
 def run_value(walk: Walk, name: str, value: str) -> None:

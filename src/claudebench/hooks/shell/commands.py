@@ -38,6 +38,7 @@ _WORDS = frozenset({"word", "command_name", "number"})
 def simple(walk: Walk, node: Node, redirects: Sequence[Node] = ()) -> None:
     """A simple command: assignments, words and redirections, in any order."""
     first = len(walk.found.commands)
+    before, walk.drawn = walk.drawn, {}
     parts = Parts(wrappers=walk.outer.wrappers, prefixes=walk.outer.prefixes)
     words = parts.words
     assigned: list[Node] = []
@@ -61,6 +62,7 @@ def simple(walk: Walk, node: Node, redirects: Sequence[Node] = ()) -> None:
     if assigned and words:
         _assign_for_a_while(walk, parts)
     parts.inner = walk.found.since(first)
+    parts.drawn = walk.outer.drawn + walk.drew(before)
     run(walk, parts)
 
 
@@ -138,6 +140,7 @@ def note(walk: Walk, parts: Parts) -> Command:
         upstream=walk.scope.upstream,
         code_from=code_from(parts.words, stdin) if parts.words else NOTHING,
         inner=parts.inner,
+        drawn=parts.drawn,
         recursive=bool(parts.words) and parts.words[0].text in walk.found.calling and walk.scope.background,
     )
     walk.found.commands.append(command)

@@ -34,6 +34,7 @@ def variable(walk: Walk, node: Node, *, quoted: bool) -> str:
 def _value(walk: Walk, name: str, *, quoted: bool) -> str:
     value, sure = walk.scope.value(name)
     walk.sure = walk.sure and sure
+    walk.draw(walk.scope.sources.get(name, ()))
     if quoted:
         return quoted_value(value)
     if not walk.scope.splits:

@@ -16,6 +16,7 @@ JOINS_MAX = 256  # lines that a backslash continues
 WORDS_MAX = 64  # what one brace expansion may become
 BRACES_MAX = 16  # in one word
 WORD_CHARS_MAX = LINE_BYTES_MAX  # of one word after expansion
+DRAWN_MAX = 32  # substitutions that the variables of one command have their values from
 STEPS_MAX = 1536  # statements, words and parts of words that are followed in one line
 EXPANDED_CHARS_MAX = 32 * 1024  # of all words of a line after expansion
 LOOP_VALUES_MAX = 32  # values of a `for` that are followed one by one

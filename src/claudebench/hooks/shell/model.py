@@ -23,8 +23,9 @@ class Redirect(msgspec.Struct, frozen=True):
 class Command(msgspec.Struct, frozen=True):
     """One simple command. A word holds UNKNOWN or SOME where its text cannot be known.
 
-    `upstream`, `code_from` and `inner` are slices of the script's commands: those before it in its pipeline, those
-    whose output it runs as code, those in its own substitutions. `prefixes` are the wrappers peeled off, with the slice
+    `upstream`, `code_from`, `inner` and `drawn` are slices of the script's commands: those before it in its pipeline,
+    those whose output it runs as code, those in its own substitutions, those in the substitutions that gave the
+    variables it names their values. `prefixes` are the wrappers peeled off, with the slice
     of the line that they take (None inside a nested script).
     """
 
@@ -38,6 +39,7 @@ class Command(msgspec.Struct, frozen=True):
     upstream: Span = NOTHING
     code_from: Span = NOTHING
     inner: Span = NOTHING
+    drawn: tuple[Span, ...] = ()
     recursive: bool = False
 
     @property

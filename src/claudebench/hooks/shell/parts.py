@@ -36,6 +36,7 @@ class Parts(msgspec.Struct):
     wrappers: tuple[str, ...] = ()
     prefixes: tuple[tuple[str, Span | None], ...] = ()
     inner: Span = NOTHING
+    drawn: tuple[Span, ...] = ()
 
     @property
     def name(self) -> str:

@@ -116,7 +116,7 @@ def inside(walk: Walk, parts: Parts, words: Sequence[Word], name: str) -> None:
         return
     span = (parts.words[0].start, words[0].start) if not walk.nested else None
     prefixes = (*parts.prefixes, (name, span))
-    inner = Parts(list(words), [], [], parts.stdin, (*parts.wrappers, name), prefixes, parts.inner)
+    inner = Parts(list(words), [], [], parts.stdin, (*parts.wrappers, name), prefixes, parts.inner, parts.drawn)
     if name in _ASSIGN:
         _assigned(walk, inner)
     run(walk, inner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+from msgspec.structs import replace
 
 from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.model import NOTHING, Span
@@ -28,18 +29,21 @@ class Scope(msgspec.Struct):
     upstream: Span = NOTHING
     background: bool = False
     splits: bool = True
+    sources: dict[str, tuple[Span, ...]] = msgspec.field(default_factory=dict)  # what printed the value of a variable
 
     def copy(self) -> Scope:
         """Return a scope of its own for a subshell."""
-        return Scope(dict(self.variables), self.directory, self.stdin, self.upstream, self.background, self.splits)
+        return replace(self, variables=dict(self.variables), sources=dict(self.sources))
 
     def value(self, name: str) -> Value:
         """Return what a variable holds here; one that the script did not set comes from the environment."""
         return self.variables.get(name) or _from_environment(name)
 
-    def assign(self, name: str, value: str, *, sure: bool) -> None:
+    def assign(self, name: str, value: str, *, sure: bool, sources: tuple[Span, ...] = ()) -> None:
         """Give a variable a value; a new IFS changes how every value is split."""
         self.variables[name] = (value, sure)
+        if sources or name in self.sources:
+            self.sources[name] = sources
         self.splits = self.splits and name != "IFS"
 
     def forget_arguments(self) -> None:

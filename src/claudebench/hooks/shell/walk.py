@@ -13,14 +13,14 @@ import msgspec
 from tree_sitter import Node
 
 from claudebench.hooks.paths import UNKNOWN
-from claudebench.hooks.shell.limits import COMMANDS_MAX, DEPTH_MAX, NODES_MAX, STEPS_MAX
+from claudebench.hooks.shell.limits import COMMANDS_MAX, DEPTH_MAX, DRAWN_MAX, NODES_MAX, STEPS_MAX
 from claudebench.hooks.shell.model import NOTHING, Command, Span
 from claudebench.hooks.shell.parts import Parts
 from claudebench.hooks.shell.residue import has_escaped_blank, has_lone_escaped_blank, is_live
 from claudebench.hooks.shell.syntax import tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from claudebench.hooks.shell.scope import Scope, Value
 
@@ -101,6 +101,7 @@ class Walk:
         self.nested = nested
         self.outer = outer or Parts()
         self.sure = True  # cleared while a word is resolved to something that is only likely
+        self.drawn: dict[Span, None] = {}  # what printed the values of the variables that were named so far
         self.maybe: dict[str, Value | None] = {}
         self.ascii = source.isascii()
         self.escapes = has_escaped_blank(source)
@@ -112,6 +113,18 @@ class Walk:
         if self.ascii:
             return self.plain[node.start_byte : node.end_byte]
         return self.source[node.start_byte : node.end_byte].decode("utf-8", "surrogatepass")
+
+    def draw(self, sources: Iterable[Span]) -> None:
+        """Note where the value of a variable comes from."""
+        for source in sources:
+            if len(self.drawn) < DRAWN_MAX:
+                self.drawn[source] = None
+
+    def drew(self, before: dict[Span, None]) -> tuple[Span, ...]:
+        """Return what was drawn since `drawn` was emptied; whoever had drawn `before` has drawn that too."""
+        inside, self.drawn = self.drawn, before
+        self.draw(inside)
+        return tuple(inside)
 
     def script(self) -> None:
         """Walk the whole text."""
