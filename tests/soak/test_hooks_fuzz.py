@@ -97,7 +97,11 @@ async def throw(server: Server, seed: int, until: float) -> int:
     async with server.client() as client:
         while monotonic() < until:
             sent = body(chance, known)
-            answer = await client.post(DOOR, sent)
+            try:
+                answer = await client.post(DOOR, sent)
+            except BaseException as error:
+                error.add_note(f"seed {seed}, body {count}: {sent!r}")
+                raise
             assert answer.status == 200, (answer, sent)
             assert set(answer.json) <= {"hookSpecificOutput"}, (answer, sent)
             count += 1
