@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/guard.py --save benchmarks/results/guard.json
 
-Every line is judged once (no kept decision helps); times are wall time of one thread, so they are what a line holds the
-event loop up for.
+Every line is judged in a folder of its own (no kept decision helps); times are CPU time of the one thread, which is how
+long a line holds the event loop up on a machine that has a core for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from statistics import quantiles
-from time import perf_counter_ns
+from time import thread_time_ns
 from typing import TYPE_CHECKING, Any
 
 from claudebench.hooks.guard import Guard
@@ -56,11 +56,11 @@ HOSTILE = {
 def timed(guard: Guard, lines: Iterable[str]) -> list[float]:
     """Return the time of each decision in microseconds."""
     found = []
-    for line in lines:
-        call = ToolCall("Bash", {"command": line}, cwd="/srv/shop", home="/home/dev")
-        started = perf_counter_ns()
+    for number, line in enumerate(lines):
+        call = ToolCall("Bash", {"command": line}, cwd=f"/srv/shop-{number}", home="/home/dev")
+        started = thread_time_ns()
         guard.decide(call)
-        found.append((perf_counter_ns() - started) / 1000)
+        found.append((thread_time_ns() - started) / 1000)
     return found
 
 
@@ -85,9 +85,8 @@ def rules_of(count: int) -> RuleSet:
 
 
 def everyday(rounds: int) -> list[str]:
-    """Return the everyday lines of the corpus, each time another line."""
-    known = [case["line"] for case in tomllib.loads(CORPUS.read_text())["pass"]]
-    return [f"{line} # {number}" for number in range(rounds) for line in known]
+    """Return the everyday lines of the corpus, again and again."""
+    return [case["line"] for case in tomllib.loads(CORPUS.read_text())["pass"]] * rounds
 
 
 def main() -> None:
