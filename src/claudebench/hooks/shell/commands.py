@@ -12,6 +12,7 @@ from claudebench.hooks.shell.limits import COMMANDS_MAX
 from claudebench.hooks.shell.model import NOTHING, Command
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.redirects import REDIRECTS, redirect
+from claudebench.hooks.shell.residue import spans_lines
 from claudebench.hooks.shell.shells import SHELLS, code_from, shell
 from claudebench.hooks.shell.words import dollar, is_plain, words_of
 
@@ -39,6 +40,8 @@ def simple(walk: Walk, node: Node, redirects: Sequence[Node] = ()) -> None:
     """A simple command: assignments, words and redirections, in any order."""
     first = len(walk.found.commands)
     before, walk.drawn = walk.drawn, {}
+    if walk.lines and spans_lines(walk.source, node):
+        walk.found.doubt("a command goes on in the next line only for the grammar")
     parts = Parts(wrappers=walk.outer.wrappers, prefixes=walk.outer.prefixes)
     words = parts.words
     assigned: list[Node] = []

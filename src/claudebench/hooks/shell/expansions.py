@@ -11,6 +11,7 @@ from claudebench.hooks.shell.output import likely_printed, printed
 from claudebench.hooks.shell.parts import Stdin
 from claudebench.hooks.shell.quoting import quoted as marked
 from claudebench.hooks.shell.quoting import quoted_braces, quoted_value, unquoted
+from claudebench.hooks.shell.residue import has_brace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from claudebench.hooks.shell.walk import Walk
 
 _NAME = re.compile(r"\w+|[@*#?$!-]")
+_QUOTED_WHOLE = ("raw_string", "ansi_c_string")
 _NAMES = ("variable_name", "special_variable_name")
 
 
@@ -49,6 +51,9 @@ def expansion(walk: Walk, node: Node, *, quoted: bool) -> str:
     if len(children) == 1 and names:
         return _value(walk, walk.text(names[0]), quoted=quoted)
     operators = [child.type for child in children if not child.is_named]
+    bare = (child for child in children if child.type not in _QUOTED_WHOLE and not child.child_count)
+    if any(has_brace(walk.text(child)) for child in bare):
+        walk.found.doubt("an expansion ends elsewhere than the grammar sees")
     others = [child for child in children if child.is_named and child not in names]
     if "@" in operators or "!" in operators:
         walk.found.doubt("an expansion evaluates the value of a variable")

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 _LIVE = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
 _OPERATOR_IN_WORD = re.compile(r"""(?<!\\)(?:\\\\)*[`;&|<>()"'\n]|(?<!\\)(?:\\\\)*\$\(""")
@@ -11,6 +16,8 @@ _JOIN = re.compile(r"(?<!\\)(?:\\\\)*\\\n")
 _JOIN_IN_WORD = re.compile(r"[^\s](?<!\\)(?:\\\\)*\\\n\S|^[ \t]*\\\n", re.MULTILINE)
 _JOIN_AT_END = re.compile(r"(?<!\\)(?:\\\\)*\\\n\s*$")
 _LONE_ESCAPED_BLANK = re.compile(rb"(?<!\\)(?:\\\\)*\\[ \t](?=[ \t\n;&|()<>]|\Z)")
+_ANSI_STRING = re.compile(r"\$'(?:\\.|[^'\\])*'", re.DOTALL)
+_LINE_END = re.compile(rb"(?<!\\)\n")
 _ESCAPED_BLANKS = (b"\\ ", b"\\\t")
 
 
@@ -42,6 +49,21 @@ def joined(text: str) -> str:
 def ends_joined(text: str) -> bool:
     """Whether the last line of the text is continued by a backslash."""
     return _JOIN_AT_END.search(text) is not None
+
+
+def spans_lines(source: bytes, node: Node) -> bool:
+    """Whether a line ends between two parts of a node: behind `==` and `=~` the grammar takes that for a blank."""
+    return any(_LINE_END.search(source, a.end_byte, b.start_byte) for a, b in pairwise(node.children))
+
+
+def has_brace(text: str) -> bool:
+    """Whether a brace stands in the text: bash ends `${...}` at the first one, the grammar sometimes later."""
+    return "{" in text or "}" in text
+
+
+def is_one_ansi_string(text: str) -> bool:
+    r"""Whether $'...' ends where bash ends it; the grammar takes the second quote of $'\\' for an escaped one."""
+    return _ANSI_STRING.fullmatch(text) is not None
 
 
 def has_escaped_blank(source: bytes) -> bool:

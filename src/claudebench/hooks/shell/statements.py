@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.limits import LOOP_VALUES_MAX
 from claudebench.hooks.shell.parts import Word
-from claudebench.hooks.shell.residue import begins_comment
+from claudebench.hooks.shell.residue import begins_comment, spans_lines
 from claudebench.hooks.shell.words import words_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from claudebench.hooks.shell.walk import Walk
 
+_EXPRESSIONS = frozenset(
+    {"binary_expression", "unary_expression", "ternary_expression", "postfix_expression", "parenthesized_expression"}
+)
+_IN_TEST = frozenset({"[", "]", "=", "==", "!=", "=~", "!"})
 _QUOTED_SUBSCRIPT = re.compile(r"\w\[[^\]\s]*(\$\(|`)")
 
 
@@ -28,8 +32,18 @@ def comment(walk: Walk, node: Node) -> None:
 def test(walk: Walk, node: Node) -> None:
     """`[[ ... ]]`, `[ ... ]`: nothing in it runs but substitutions; a quoted subscript may hold one."""
     walk.inside_of(node)
+    if node.children[0].type == "[" and _ends_within(walk, node):
+        walk.found.doubt("a test with [ ends before the grammar sees it end")
     if _QUOTED_SUBSCRIPT.search(walk.text(node)[2:]):
         walk.found.doubt("a subscript holds a substitution as text")
+
+
+def _ends_within(walk: Walk, node: Node) -> bool:
+    """Whether bash, for which `[` is a command, ends it inside: at an operator of the shell or at the end of a line."""
+    return (walk.lines and spans_lines(walk.source, node)) or any(
+        _ends_within(walk, child) if child.type in _EXPRESSIONS else not (child.is_named or child.type in _IN_TEST)
+        for child in node.children
+    )
 
 
 def compound(walk: Walk, node: Node) -> None:

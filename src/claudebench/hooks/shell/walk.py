@@ -105,6 +105,7 @@ class Walk:
         self.maybe: dict[str, Value | None] = {}
         self.ascii = source.isascii()
         self.escapes = has_escaped_blank(source)
+        self.lines = b"\n" in source
         self.braces = b"{" in source or b"}" in source
         self.plain = source.decode("utf-8", "surrogatepass")
 
@@ -134,6 +135,8 @@ class Walk:
             return
         if self.escapes and has_lone_escaped_blank(self.source):
             self.found.doubt("a word begins with an escaped blank")
+        if root.has_error:
+            self.found.doubt("the shell grammar does not understand it")
         self.found.nodes += root.descendant_count
         if self.found.nodes > NODES_MAX:
             self.found.doubt("it has more parts than are followed")

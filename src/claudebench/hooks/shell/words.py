@@ -12,7 +12,7 @@ from claudebench.hooks.shell.limits import BRACES_MAX, EXPANDED_CHARS_MAX, WORD_
 from claudebench.hooks.shell.parts import Word
 from claudebench.hooks.shell.quoting import decode_ansi, unquoted
 from claudebench.hooks.shell.quoting import quoted as marked
-from claudebench.hooks.shell.residue import behind_escaped_blank, has_operator, is_live
+from claudebench.hooks.shell.residue import behind_escaped_blank, has_operator, is_live, is_one_ansi_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -152,7 +152,10 @@ def raw_string(walk: Walk, node: Node, *, quoted: bool) -> str:  # noqa: ARG001 
 
 def ansi_string(walk: Walk, node: Node, *, quoted: bool) -> str:  # noqa: ARG001 - a quote of its own
     """Text in $'...': escapes as in C."""
-    return marked(decode_ansi(walk.text(node)[2:-1]))
+    text = walk.text(node)
+    if not is_one_ansi_string(text):
+        walk.found.doubt("a quote ends elsewhere than the grammar sees")
+    return marked(decode_ansi(text[2:-1]))
 
 
 def translated(walk: Walk, node: Node, *, quoted: bool) -> str:
