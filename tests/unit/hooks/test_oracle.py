@@ -266,6 +266,99 @@ def broken(draw: st.DrawFn) -> str:
     return line[:at] + draw(st.sampled_from(INSERTS)) + line[at + cut :]
 
 
+TOKENS = [
+    *(
+        "rm x",
+        "c1",
+        "c2 a",
+        "==",
+        "=~",
+        "!=",
+        "=",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "((",
+        "))",
+        "(",
+        ")",
+        "{",
+        "}",
+        ";",
+        "&",
+        "&&",
+    ),
+    *(
+        "|",
+        "||",
+        "\n",
+        "<",
+        ">",
+        ">|",
+        "<<<",
+        "!",
+        "#",
+        "$'\\\\'",
+        "$'a'",
+        "'",
+        '"',
+        "`",
+        "\\",
+        "$",
+        "$x",
+        "${x",
+        "${x#",
+        "${x//",
+    ),
+    *(
+        "{a,b}",
+        "$(",
+        "<(",
+        "-f",
+        "-a",
+        "a=",
+        "a[",
+        "x+=(",
+        "*",
+        "?",
+        "~",
+        "if",
+        "then",
+        "fi",
+        "do",
+        "done",
+        "for i in",
+        "case a in",
+    ),
+    *(
+        "a)",
+        ";;",
+        "esac",
+        "while",
+        "function f",
+        "f()",
+        "f",
+        "in",
+        "time",
+        "coproc",
+        "<<E",
+        "E",
+        "let",
+        "declare",
+        "export a=",
+    ),
+]
+
+
+@st.composite
+def soup(draw: st.DrawFn) -> str:
+    """Signs and words in any order: hardly ever what anybody means, now and then what bash runs all the same."""
+    return "".join(
+        draw(st.lists(st.sampled_from([*TOKENS, *(f"{token} " for token in TOKENS)]), min_size=2, max_size=14))
+    )
+
+
 SILENT = [
     "cat <<EOF |\nEOF\n sh\nc1\nEOF",
     "cat <<EOF &&\nEOF\nc1",
@@ -282,6 +375,15 @@ SILENT = [
     "c1 a\n\\\nrm x",
     "# a \\\nr\\\nm x",
     'cat <<-"EOF"# && rm x\n\ta\n\tEOF',
+    "c1 == a ==\nrm x",
+    "c1 =~\nrm x",
+    "c1 $'\\\\'; rm x # that's it",
+    "c1 ${x//{a,b}; rm x ; c2",
+    "c1 *>|${x#{a,b}==; rm x\t}",
+    "[ a || rm x ]",
+    "[ a | rm x ]",
+    "[ a ==\nrm x ]",
+    "[ -f a ]\n[ -n a\n] || rm x",
 ]
 
 
@@ -314,7 +416,7 @@ def test_every_construct_alone_is_seen(bash: Bash, template: str) -> None:
 
 
 @settings(max_examples=500, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(line=st.one_of(lines(), lines(), broken()))
+@given(line=st.one_of(lines(), lines(), broken(), soup()))
 @example(line="c1 a")
 def test_bash_runs_nothing_that_was_not_seen(bash: Bash, line: str) -> None:
     """Every stub that bash runs was found by the parser, with its words, unless the parser was in doubt."""
@@ -323,7 +425,7 @@ def test_bash_runs_nothing_that_was_not_seen(bash: Bash, line: str) -> None:
 
 @pytest.mark.soak
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(line=st.one_of(lines(), broken()))
+@given(line=st.one_of(lines(), broken(), soup()))
 def test_bash_runs_nothing_that_was_not_seen_for_long(bash: Bash, line: str) -> None:
     """The same promise over ten thousand lines."""
     _compare(bash, line)

@@ -88,8 +88,8 @@ def _add(walk: Walk, node: Node, parts: Parts) -> None:
         walk.error(node)
     elif kind != "$":
         parts.words += words_of(walk, node)
-    elif dollar(walk, node):
-        parts.words.append(Word("$", node.start_byte))
+    elif text := dollar(walk, node):
+        parts.words.append(Word(text, node.start_byte))
 
 
 def run(walk: Walk, parts: Parts) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _LIVE = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
-_OPERATOR_IN_WORD = re.compile(r"""(?<!\\)(?:\\\\)*[`;&|<>()"'\n]|(?<!\\)(?:\\\\)*\$\(""")
+_OPERATOR_IN_WORD = re.compile(r"""(?<!\\)(?:\\\\)*[`;&|<>()"' \t\n]|(?<!\\)(?:\\\\)*\$\(""")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _JOIN = re.compile(r"(?<!\\)(?:\\\\)*\\\n")
 _JOIN_IN_WORD = re.compile(r"[^\s](?<!\\)(?:\\\\)*\\\n\S|^[ \t]*\\\n", re.MULTILINE)

@@ -114,8 +114,9 @@ def concatenation(walk: Walk, node: Node, *, quoted: bool) -> str:
 
 
 def dollar(walk: Walk, node: Node) -> str:
-    """Return a lone `$` as itself; before a string it asks for a translation and is nothing."""
-    return "" if walk.source[node.end_byte : node.end_byte + 1] == b'"' else "$"
+    """Return a lone `$`, and what the grammar joins to it, as itself; before a string it is nothing."""
+    text = walk.text(node)
+    return text[:-1] if walk.source[node.end_byte : node.end_byte + 1] == b'"' else text
 
 
 def string(walk: Walk, node: Node, *, quoted: bool) -> str:  # noqa: ARG001 - in double quotes all is quoted
