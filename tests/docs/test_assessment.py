@@ -14,7 +14,7 @@ from claudebench.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 ASSESSMENT = ROOT / "docs" / "assessment.md"
-DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "llms.txt"]
 TOP = ("src", "tests", "docs", "scripts", "benchmarks", ".ci")
 ROOT_FILES = re.compile(r"[A-Z]+\.md|LICENSE|pyproject\.toml|requirements(-test)?\.txt")
 IN_BACKTICKS = re.compile(r"`([^`\n]+)`")

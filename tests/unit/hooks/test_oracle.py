@@ -375,6 +375,7 @@ SILENT = [
     "c1 a\n\\\nrm x",
     "# a \\\nr\\\nm x",
     'cat <<-"EOF"# && rm x\n\ta\n\tEOF',
+    "cat <<EOF\n$\nEOF\n(rm x)\nEOF",
     "c1 == a ==\nrm x",
     "c1 =~\nrm x",
     "c1 $'\\\\'; rm x # that's it",

@@ -90,7 +90,8 @@ def _heredoc(walk: Walk, node: Node, parts: Parts) -> None:
         else:
             _behind_operator(walk, child, parts)
     delimiter = re.sub(r"[\"'\\]", "", start)
-    if not start or end != delimiter:
+    ends = body is not None and any(line.lstrip("\t") == delimiter for line in walk.text(body).split("\n"))
+    if not start or end != delimiter or ends:
         walk.found.doubt("a heredoc does not end where it says")
     if _GOES_ON.match(walk.source, node.start_byte):
         walk.found.doubt("a list goes on below a heredoc")
