@@ -115,6 +115,7 @@ _PASSING = re.compile(
 )
 _OUR_DATA = re.compile(
     r"(^|/)\.?claudebench/(.*\.(aof|rdb|key|db|sqlite3?)|rules\.toml)$|(^|/)\.local/share/claudebench(/.*)?$"
+    r"|(^|/)\.claudebench/?$|(^|/)\.config/claudebench/?$"
 )
 _WINDOWS = re.compile(r"^[A-Za-z]:[\\/]+(Windows|System32|System|Program Files)([\\/]|$)", re.IGNORECASE)
 _DRIVE = re.compile(r"^[A-Za-z]:([\\/]|$)")
