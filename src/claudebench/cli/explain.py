@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from claudebench.cli.rules import in_force
-from claudebench.hooks.guard import Guard, kind_of
+from claudebench.hooks.guard import Guard
 from claudebench.hooks.masking import masked, masked_words
 from claudebench.hooks.model import ToolCall
+from claudebench.hooks.tools import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -15,70 +14,30 @@ from claudebench.hooks.model import ALLOW, SEVERITIES, STRICTNESS, Decision, Fai
 from claudebench.hooks.paths import PATH_CHARS_MAX, Places
 from claudebench.hooks.rules import Hit
 from claudebench.hooks.shell import Script, parse
+from claudebench.hooks.tools import (
+    LINE_FIELDS,
+    code_lines_of,
+    content_of,
+    folder_of,
+    is_words,
+    kind_of,
+    lines_beside,
+    lines_of,
+    paths_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from claudebench.hooks.rules import Rule, RuleSet
     from claudebench.hooks.shell import Command
+    from claudebench.hooks.tools import Kind
 
-SHELL_TOOLS = frozenset(
-    [
-        "bash",
-        "shell",
-        "sh",
-        "zsh",
-        "command",
-        "cmd",
-        "run_shell_command",
-        "local_shell",
-        "shell_command",
-        "run_command",
-        "execute_command",
-        "terminal",
-        "exec",
-        "exec_command",
-        "run_in_terminal",
-        "bash_command",
-        "execute_bash",
-        "powershell",
-        "unified_exec",
-        "container.exec",
-    ]
-)
-WRITE_TOOLS = frozenset(
-    [
-        "write",
-        "edit",
-        "multiedit",
-        "notebookedit",
-        "file.write",
-        "file.edit",
-        "file.delete",
-        "write_file",
-        "edit_file",
-        "delete_file",
-        "create_file",
-        "replace",
-        "apply_patch",
-        "str_replace_editor",
-        "str_replace_based_edit_tool",
-        "replace_in_file",
-        "write_to_file",
-    ]
-)
-LINE_FIELDS = ("command", "cmd", "script")
-PATH_FIELDS = ("file_path", "path", "notebook_path", "filename", "target_file", "absolute_path", "filePath")
-TEXT_FIELDS = ("content", "new_string", "new_source", "file_text", "new_str", "text")
-PATCH_FIELDS = ("patch", "input", "command")
 CACHED_DECISIONS_MAX = 10_000
 CACHED_KEY_BYTES_MAX = 4 * 1024
 REWRITES_MAX = 4
+UNSURE = "unsure"
 UNREADABLE = "a file of rules that counts here cannot be read, so nobody knows what it forbids:"
-
-_PATCHED = re.compile(
-    r"^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+)$|^(?:\+\+\+|---) (?:[ab]/)?(\S+)", re.MULTILINE
-)
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -117,14 +76,14 @@ class Guard:
     def decide(self, call: ToolCall) -> Decision:
         """Judge one call. Never raises."""
         try:
-            return self._kept_or_judged(call, kind_of(call.tool))
+            return self._kept_or_judged(call, kind_of(call.tool, call.params))
         except Exception as error:  # noqa: BLE001 - whatever went wrong must not become an allow
             return self._denied(call, error)
 
     def explain(self, call: ToolCall) -> Explanation:
         """Judge one call as `decide` does, past its cache, and return what was read on the way. Never raises."""
         notes: list[Reading] = []
-        kind = kind_of(call.tool)
+        kind = kind_of(call.tool, call.params)
         try:
             decision = _judge(call, kind, call.rules or self.rules, self._places(call), notes)
         except Exception as error:  # noqa: BLE001 - as in `decide`
@@ -145,9 +104,9 @@ class Guard:
             with suppress(Exception):  # telling is best effort; the decision stands
                 self._on_error(call, error)
 
-    def _kept_or_judged(self, call: ToolCall, kind: str) -> Decision:
+    def _kept_or_judged(self, call: ToolCall, kind: Kind) -> Decision:
         rules = call.rules or self.rules
-        if kind == "other" and not rules.asks_about(call.tool, other=True):
+        if kind == "other" and not rules.asks_about(call.tool, other=True) and not _lines(call):
             return ALLOW
         key = _key(call, rules.version)
         if key is not None and (kept := self._recall(key)) is not None:
@@ -159,7 +118,7 @@ class Guard:
         return decision
 
     def _places(self, call: ToolCall) -> Places:
-        return Places(call.cwd, call.home, call.root, self._ours)
+        return Places(folder_of(call), call.home, call.root, self._ours)
 
     def _recall(self, key: tuple[object, ...]) -> Decision | None:
         with self._lock:
@@ -173,16 +132,6 @@ class Guard:
             self._kept[key] = decision
             while len(self._kept) > CACHED_DECISIONS_MAX:
                 del self._kept[next(iter(self._kept))]
-
-
-def kind_of(tool: str) -> str:
-    """Return "shell", "write" or "other". The last part of an MCP tool's name counts."""
-    name = tool.lower()
-    if name.startswith("mcp__"):
-        name = name.rpartition("__")[2]
-    if name in SHELL_TOOLS:
-        return "shell"
-    return "write" if name in WRITE_TOOLS else "other"
 
 
 def _key(call: ToolCall, version: str) -> tuple[object, ...] | None:
@@ -208,13 +157,32 @@ class _Case(NamedTuple):
             self.notes.append(Reading(text, script, tuple(hits)))
 
 
-def _judge(call: ToolCall, kind: str, rules: RuleSet, places: Places, notes: list[Reading] | None = None) -> Decision:
+def _judge(call: ToolCall, kind: Kind, rules: RuleSet, places: Places, notes: list[Reading] | None = None) -> Decision:
     case = _Case(rules, places, call.tool, notes)
-    by_kind = _judge_shell(call, case) if kind == "shell" else _judge_write(call, case) if kind == "write" else ALLOW
+    by_kind = _by_kind(kind, call, case)
     decision = _with_hits(by_kind, rules.on_call(call, other=kind == "other"))
     if rules.trouble and decision.decision != "deny":
         return Decision("ask", f"{UNREADABLE} {rules.trouble}", "rules-unreadable", severity="high")
     return decision
+
+
+def _by_kind(kind: Kind, call: ToolCall, case: _Case) -> Decision:
+    if kind == "shell":
+        return _judge_shell(call, case)
+    if kind == "write":
+        return _judge_write(call, case)
+    return _judge_lines(call, case)
+
+
+def _lines(call: ToolCall) -> list[str]:
+    return [*lines_of(call.params), *code_lines_of(call.tool, call.params)]
+
+
+def _judge_lines(call: ToolCall, case: _Case) -> Decision:
+    """Judge a text that some other tool may run: what a rule forbids counts, but whether it is shell is not known."""
+    lines = _lines(call)
+    found = [_judge_line(line, case) for line in lines]
+    return _strictest([ALLOW, *(one for one in found if one.decision in ("deny", "ask") and one.rule_id != UNSURE)])
 
 
 def _with_hits(decision: Decision, hits: list[Hit]) -> Decision:
@@ -248,22 +216,11 @@ def _judge_shell(call: ToolCall, case: _Case) -> Decision:
     if not isinstance(call.params, dict):
         return _malformed("the parameters of a shell tool must be an object with a `command`")
     fields = [name for name in LINE_FIELDS if name in call.params]
-    if not fields:
+    beside = lines_beside(call.params)
+    if not fields and not beside:
         return _malformed("a shell tool needs a `command`")
-    return _strictest(_judge_field(call, name, case) for name in fields)
-
-
-def lines_of(params: object) -> list[str]:
-    """Return the command lines in the parameters of a shell tool."""
-    if isinstance(params, str):
-        return [params]
-    values = [params[name] for name in LINE_FIELDS if name in params] if isinstance(params, dict) else []
-    lines = [shlex.join(value) if _is_words(value) else value for value in values]
-    return [line for line in lines if isinstance(line, str)]
-
-
-def _is_words(value: object) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+    judged = [_judge_field(call, name, case) for name in fields]
+    return _strictest([*judged, *(_judge_line(line, case) for line in beside)])
 
 
 def _judge_field(call: ToolCall, name: str, case: _Case) -> Decision:
@@ -271,7 +228,7 @@ def _judge_field(call: ToolCall, name: str, case: _Case) -> Decision:
     value = params[name]
     if isinstance(value, str):
         return _with_line(_judge_line(value, case), lambda line: {**params, name: line})
-    if _is_words(value):
+    if is_words(value):
         decision = _judge_line(shlex.join(value), case)
         return _with_line(decision, lambda line: {**params, name: shlex.split(line)})
     return _malformed(f"`{name}` must be a text")
@@ -325,7 +282,7 @@ def _shown(command: Command, longest: int = 120) -> str:
 def _ask_unsure(script: Script, warnings: tuple[str, ...]) -> Decision:
     why = masked("; ".join(script.unsure[:3]))
     reason = f"this command line cannot be judged with certainty: {why}. Write it as plain commands, names spelt out."
-    return Decision("ask", reason, "unsure", warnings=warnings, severity="medium")
+    return Decision("ask", reason, UNSURE, warnings=warnings, severity="medium")
 
 
 def _rewritten(line: str, script: Script, hits: list[Hit], case: _Case) -> Decision:
@@ -374,7 +331,7 @@ def _judge_write(call: ToolCall, case: _Case) -> Decision:
     paths = paths_of(call)
     if not paths or not all(isinstance(path, str) and 0 < len(path) <= PATH_CHARS_MAX for path in paths):
         return _malformed(f"a tool that writes needs the path of a file, a text of at most {PATH_CHARS_MAX} characters")
-    content = _content_of(call.params)
+    content = content_of(call.params)
     hits = [hit for path in map(str, paths) for hit in _file_hits(path, content, case)]
     return _with_hits(ALLOW, hits)
 
@@ -383,28 +340,3 @@ def _file_hits(path: str, content: str, case: _Case) -> list[Hit]:
     hits = case.rules.on_file(path, content, case.places, case.tool)
     case.note(path, None, hits)
     return hits
-
-
-def paths_of(call: ToolCall) -> list[object]:
-    """Return the paths that a tool which writes files names, those in a patch included."""
-    if isinstance(call.params, str):
-        return [*_patched(call.params)]
-    if not isinstance(call.params, dict):
-        return []
-    named: list[object] = [call.params[name] for name in PATH_FIELDS if name in call.params]
-    patches = [call.params[name] for name in PATCH_FIELDS if isinstance(call.params.get(name), str)]
-    return named + [path for patch in patches for path in _patched(str(patch))]
-
-
-def _patched(patch: str) -> list[str]:
-    return [first or second for first, second in _PATCHED.findall(patch) if (first or second) != "/dev/null"]
-
-
-def _content_of(params: object) -> str:
-    """Return all text that a call would write, edits of a list included."""
-    if not isinstance(params, dict):
-        return params if isinstance(params, str) else ""
-    texts = [value for name in TEXT_FIELDS if isinstance(value := params.get(name), str)]
-    edits = params.get("edits")
-    texts += [_content_of(edit) for edit in edits] if isinstance(edits, list) else []
-    return "\n".join(texts)

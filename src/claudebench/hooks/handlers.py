@@ -14,11 +14,11 @@ from claudebench.events.log import EventLog
 from claudebench.events.spool import Spool
 from claudebench.hooks import requests
 from claudebench.hooks.chain import Chain
-from claudebench.hooks.guard import kind_of
 from claudebench.hooks.masking import masked
 from claudebench.hooks.model import Decision, ToolCall
 from claudebench.hooks.normalised import recorded as recorded_call
 from claudebench.hooks.rulebook import Rulebook
+from claudebench.hooks.tools import kind_of
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.rpc.bounds import bound
 from claudebench.rpc.command import DEFAULT_DOORS, handler
@@ -99,7 +99,7 @@ def _recordable(decision: Decision, call: ToolCall, spool: Spool) -> Decision:
     """Return the decision, or what its fail mode makes of an allowed call that cannot be put on record."""
     if not decision.allow or not spool.is_full:
         return decision
-    usual: FailMode = "allow" if kind_of(call.tool) == "other" else "deny"
+    usual: FailMode = "allow" if kind_of(call.tool, call.params) == "other" else "deny"
     mode = decision.fail_mode or usual
     return decision if mode == "allow" else Decision(mode, UNRECORDED, "unrecorded", severity="high")
 

@@ -91,6 +91,10 @@ class CommandIndex:
         }
         return [found[place] for place in sorted(found)]
 
+    def names(self, program: str) -> bool:
+        """Tell whether a table asks of this very program."""
+        return program in self._named
+
     def _about(self, command: Command) -> Iterator[Table]:
         yield from self._of(command.program).about(command)
         for bears, tables in self._marked.values():

@@ -257,7 +257,7 @@ def _named(command: Command) -> Iterator[str]:
 
 
 def _before(command: Command, script: Script) -> tuple[Command, ...]:
-    return script.commands[: next(at for at, one in enumerate(script.commands) if one is command)]
+    return script.commands[: next((at for at, one in enumerate(script.commands) if one is command), 0)]
 
 
 def _gets(match: CommandMatch, command: Command, line: Line) -> bool:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from claudebench.hooks.guard import kind_of, lines_of, paths_of
 from claudebench.hooks.masking import masked
 from claudebench.hooks.model import ToolCall
+from claudebench.hooks.tools import kind_of, lines_of, paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ _json = msgspec.json.Encoder().encode
 
 def recorded(call: ToolCall) -> dict[str, Any]:
     """Return what the decision's event says of a call: its command, its paths, or its parameters as JSON."""
-    kind = kind_of(call.tool)
+    kind = kind_of(call.tool, call.params)
     if kind == "shell" and (lines := lines_of(call.params)):
         return {"command": _masked("\n".join(lines))}
     if kind == "write" and (paths := paths_of(call)):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
+from claudebench.hooks.handed import handed
 from claudebench.hooks.index import CommandIndex
 from claudebench.hooks.matching import CallMatch, CommandMatch, FileMatch, Line, fits_call, fits_file
 from claudebench.hooks.model import FailMode, Severity
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from claudebench.hooks.paths import Places
     from claudebench.hooks.shell import Command, Script  # noqa: TC004 - a hit is never decoded
 
+HANDED = "a program that may run its words as a command is handed this one:"
 NAMES_KEPT_MAX = 1_000
 RuleAction = Literal["deny", "ask", "rewrite", "warn"]
 Words = tuple[str, ...]
@@ -81,12 +83,16 @@ class RuleSet:
     def on_script(self, script: Script, places: Places, tool: str = "Bash") -> list[Hit]:
         """Return every rule that fits a command of the script."""
         line = Line(script, places)
-        return [
-            Hit(rule, command)
-            for command in script.commands
-            for rule in self._commands.fitting(command, line)
-            if rule.covers(tool)
+        hits = [Hit(rule, command) for command in script.commands for rule in self._fitting(command, line, tool)]
+        return hits + [
+            Hit(msgspec.structs.replace(rule, action="ask", reason=f"{HANDED} {rule.reason}"), command)
+            for command in handed(script, self._commands.names)
+            for rule in self._fitting(command, line, tool)
+            if rule.action == "deny"
         ]
+
+    def _fitting(self, command: Command, line: Line, tool: str) -> list[Rule]:
+        return [rule for rule in self._commands.fitting(command, line) if rule.covers(tool)]
 
     def on_file(self, path: str, content: str, places: Places, tool: str = "Write") -> list[Hit]:
         """Return every rule that fits a file that is about to be written."""

@@ -21,6 +21,8 @@ LINES: dict[str, tuple[str, str]] = {
     "delete-whole": ("find /etc -name '*.conf' | xargs sudo rm -f", "find . -name '*.conf' | xargs rm -f"),
     "delete-workspace": ("rm -rf .", "rm -rf ./build"),
     "delete-credentials": ("rm ~/.ssh/id_rsa", "rm ~/.ssh/id_rsa.pub"),
+    "code-by-environment": ("LD_PRELOAD=./x.so ls", "NODE_OPTIONS=--max-old-space-size=4096 npm test"),
+    "code-inline": ("psql -c '\\! make'", "psql -c 'select 1'"),
     "keys-read": ("cat ~/.ssh/id_rsa", "cat ~/.ssh/id_rsa.pub"),
     "unsaved-work-outside": ("cd ~/other && git clean -fd", "cd sub && git clean -fd"),
     "delete-outside": ("rm -r ../other", "rm -r /tmp/other"),

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claudebench.hooks import guard as guard_module
-from claudebench.hooks.guard import Guard, kind_of
+from claudebench.hooks.guard import Guard
 from claudebench.hooks.model import Decision, ToolCall
 from claudebench.hooks.rulebook import builtin
 from claudebench.hooks.rulefile import read
 from claudebench.hooks.rules import RuleSet
+from claudebench.hooks.tools import kind_of
 
 if TYPE_CHECKING:
     from claudebench.hooks.rules import Hit
@@ -189,6 +190,37 @@ def test_decisions_are_kept_within_a_bound(guard: Guard, monkeypatch: pytest.Mon
         read('[[rule]]\nid="x"\nseverity="low"\naction="deny"\nreason="r"\n[[rule.command]]\nprogram=["ls"]', "t").rules
     )
     assert fresh.decide(bash("ls 4")).decision == "deny"
+
+
+@pytest.mark.parametrize(
+    ("tool", "params", "expected"),
+    [
+        ("Monitor", {"command": "rm -rf ~"}, "deny"),
+        ("run_terminal_cmd", {"command": "rm -rf ~"}, "deny"),
+        ("mcp__shell__execute", {"command": "rm -rf ~"}, "deny"),
+        ("mcp__desktop-commander__start_process", {"command": "rm -rf ~"}, "deny"),
+        ("mcp__ssh__exec-command", {"command": "rm -rf ~"}, "deny"),
+        ("functions.exec_command", {"cmd": "rm -rf ~"}, "deny"),
+        ("write_stdin", {"session_id": 1, "chars": "rm -rf ~\n"}, "deny"),
+        ("mcp__ide__executeCode", {"code": "import shutil; shutil.rmtree('/')"}, "deny"),
+        ("run_command", {"command": "rm", "args": ["-rf", "/"]}, "deny"),
+        ("mcp__filesystem__move_file", {"source": "x", "destination": "/etc/passwd"}, "deny"),
+        ("shell", {"command": "rm -rf *", "workdir": "/"}, "deny"),
+        ("mcp__x__anything", {"script": "rm -rf ~"}, "deny"),
+        ("mcp__x__anything", {"command": "not ( a shell line"}, "allow"),
+        ("mcp__x__process_refund", {"amount": 3}, "allow"),
+        ("mcp__ide__executeCode", {"code": "print(1)"}, "allow"),
+        ("write_stdin", {"session_id": 1, "chars": "y\n"}, "allow"),
+        ("run_command", {"command": "ls", "args": ["-l"]}, "allow"),
+        ("mcp__filesystem__move_file", {"source": "a", "destination": "b"}, "allow"),
+        ("shell", {"command": "ls", "workdir": "sub"}, "allow"),
+    ],
+)
+def test_tools_that_nobody_listed_are_judged_by_what_they_are_given(
+    guard: Guard, tool: str, params: object, expected: str
+) -> None:
+    """A command line, code, a program with arguments and a folder count, whatever the tool is called."""
+    assert guard.decide(ToolCall(tool, params, cwd="/work/repo", home="/home/dev")).decision == expected
 
 
 def test_kinds_of_tools() -> None:

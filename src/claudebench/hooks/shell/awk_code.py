@@ -14,6 +14,7 @@ _STRING = r'"((?:\\.|[^"\\])*)"'
 _LITERAL = re.compile(rf"\s*(?:\(\s*)?{_STRING}\s*(?:\)\s*)?(?=[;}}\n)]|$|>|\|)", re.DOTALL)
 _TOKEN = re.compile(
     rf"{_STRING}|(?P<system>\bsystem\s*\()|(?P<print>\bprintf?\b)|(?P<get>\|&?\s*getline\b)|(?P<out>>>?|\|&?)"
+    r"|(?:(?<=[(,~!{;&|\n])|(?<=[(,~!{;&|\n] )|\A)/(?:\\.|[^/\\\n])+/"  # a regular expression
     r"|(?P<open>[(\[])|(?P<close>[)\]])|(?P<end>[;}\n])|#[^\n]*|.",
     re.DOTALL,
 )
@@ -41,7 +42,7 @@ def read_awk(effects: Effects, code: str) -> None:
         depth = 0 if kind == "print" else depth + _DEPTHS.get(kind or "", 0)
         prints = kind == "print" or (prints and kind not in ("end", "out"))
         if not token[0].isspace():
-            last = _plain(token[1]) if token[0].startswith('"') else None
+            last = _plain(token[1]) if token[1] is not None else None
 
 
 def _output(effects: Effects, operator: str, target: str | None) -> None:

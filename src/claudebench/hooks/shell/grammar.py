@@ -88,8 +88,10 @@ _PROGRAMS: dict[str, Callable[[Walk, Parts], None]] = {
     "parallel": runners.parallel,
     "tmux": runners.tmux,
     "screen": runners.screen,
+    "flock": runners.flock,
+    "ssh": runners.ssh,
     **dict.fromkeys(("at", "batch"), runners.at),
-    **dict.fromkeys(("vim", "vi", "nvim", "ex", "view", "gvim"), runners.vim),
+    **dict.fromkeys(("vim", "vi", "nvim", "ex", "view", "gvim", "ed"), runners.vim),
     "find": find,
     "eval": shells.evaluate,
     "source": shells.source_file,
@@ -110,3 +112,8 @@ _PROGRAMS: dict[str, Callable[[Walk, Parts], None]] = {
     **dict.fromkeys(("hash", "enable", "compgen", "set", "shift"), shells.odd),
 }
 GRAMMAR = Grammar(_STATEMENTS, _PIECES, _PROGRAMS)
+
+
+def is_followed(program: str) -> bool:
+    """Tell whether what a program would run is read out of its words."""
+    return program in _PROGRAMS or program in shells.SHELLS or program.rstrip("0123456789.") in INTERPRETERS

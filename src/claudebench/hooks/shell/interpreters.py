@@ -9,13 +9,14 @@ import msgspec
 from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.awk_code import read_awk
 from claudebench.hooks.shell.effects import Effects
+from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.python_code import read_python
 from claudebench.hooks.shell.script_code import read_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claudebench.hooks.shell.parts import Parts
+    from claudebench.hooks.shell.parts import Parts, Word
     from claudebench.hooks.shell.walk import Walk
 
 _STDIN_FILES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
@@ -41,6 +42,7 @@ INTERPRETERS: dict[str, _Interpreter] = {
     "perl": _Interpreter("perl", "eE", "I", "i0lFMmxCDV"), "ruby": _Interpreter("ruby", "e", "rIEC", "iFKWTx"),
     "node": _NODE, "nodejs": _NODE, "bun": _NODE, "deno": _Interpreter("javascript", verbs=("eval",)),
     "php": _Interpreter("php", "rBRE", "dcfzt"),
+    "ipython": _PYTHON, "tsx": _NODE, "ts-node": _NODE, "rails": _Interpreter("ruby", verbs=("runner", "r")),
     "awk": _AWK, "gawk": _AWK, "mawk": _AWK, "nawk": _AWK,
 }  # fmt: skip
 
@@ -51,12 +53,20 @@ def interpret(walk: Walk, parts: Parts) -> None:
     spec = INTERPRETERS[name]
     codes, reads = _codes(spec, [word.text for word in parts.words])
     effects = Effects(walk, parts)
+    if _made_when_it_runs(parts.words):
+        effects.doubt("is made when it runs")
     if reads and not codes:
         stdin = parts.stdin or walk.scope.stdin
         codes = [stdin.text] if stdin.text is not None else []
     with walk.apart():
         for code in codes:
             _read(effects, spec.language, code)
+
+
+def _made_when_it_runs(words: Sequence[Word]) -> bool:
+    """Whether the file of code is what other commands print: `python3 <(...)`, `awk -f <(...)`."""
+    at = next((at for at, word in enumerate(words[1:], 1) if not word.text.startswith("-") or word.text == "-"), 0)
+    return bool(at) and words[at].inner != NOTHING and words[at].text == SOME
 
 
 def _read(effects: Effects, language: str, code: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from claudebench.hooks.shell.walk import Walk
 
-_CODE_BEHIND = ("proxycommand=", "localcommand=", "knownhostscommand=", "remotecommand=")  # of ssh -o
+_CODE_BEHIND = re.compile(r"(?i)(?:proxy|local|knownhosts|remote)command\s*[=\s]\s*(.*)", re.DOTALL)  # of ssh -o
 _ACTION = "--checkpoint-action=exec="
 _ASSIGN = frozenset({"sudo", "env"})  # NAME=value words may stand before the command
 _LONG = 5  # letters of a long option, dashes included, from which on it may be abbreviated
@@ -172,8 +173,8 @@ def _code_behind(word: Word, value: Word | None) -> list[Word]:
         return [replace(word, text=word.text[len(_ACTION) :])]
     if word.text.startswith("-o"):
         setting = value or replace(word, text=word.text[2:])
-        if setting.text.lower().startswith(_CODE_BEHIND):
-            return [replace(setting, text=setting.text.partition("=")[2])]
+        if line := _CODE_BEHIND.match(setting.text):
+            return [replace(setting, text=line[1])]
     return []
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from claudebench.hooks.shell.limits import LOOP_VALUES_MAX
-from claudebench.hooks.shell.peeling import first_operand, inside
+from claudebench.hooks.shell.peeling import first_operand, inside, wrapper
 from claudebench.hooks.shell.shells import nest, reads_code
 
 if TYPE_CHECKING:
@@ -73,12 +73,30 @@ def _tmux_command(walk: Walk, parts: Parts, words: Sequence[str]) -> None:
     if verb is None:
         return
     at = verb + 1
+    types = words[verb] in _TYPES
     while at < len(words) and words[at].startswith("-"):
-        at += 2 if words[at] in _TMUX_VALUES else 1
-    if words[verb] in _TYPES:
+        at += 2 if words[at] in _TMUX_VALUES and not (types and words[at] == "-l") else 1
+    if types:
         nest(walk, "".join(_KEYS.get(word, word) for word in words[at:] if not _KEY.fullmatch(word)), parts)
     elif words[at:]:
         nest(walk, " ".join(words[at:]), parts)
+
+
+def flock(walk: Walk, parts: Parts) -> None:
+    """`flock FILE -c 'line'`: the option may stand behind the file."""
+    texts = [word.text for word in parts.words]
+    at = next((at for at, text in enumerate(texts) if text in ("-c", "--command")), len(texts))
+    for line in texts[at + 1 : at + 2]:
+        nest(walk, line, parts)
+    if at == len(texts):
+        wrapper(walk, parts)
+
+
+def ssh(walk: Walk, parts: Parts) -> None:
+    """`ssh HOST command`; without a command a shell there runs what it reads."""
+    wrapper(walk, parts)
+    if len(parts.words) <= first_operand(walk, parts) + 1:
+        reads_code(walk, parts)
 
 
 def screen(walk: Walk, parts: Parts) -> None:
@@ -101,10 +119,13 @@ def at(walk: Walk, parts: Parts) -> None:
 
 
 def vim(walk: Walk, parts: Parts) -> None:
-    """`vim -c ':!command'`: what stands behind the first `!` of an editor command is run by a shell."""
+    """`vim -c ':!command'`, and lines that it reads: what stands behind the first `!` is run by a shell."""
     texts = [word.text for word in parts.words[1:]]
     commands = [value for option, value in pairwise(texts) if option in ("-c", "--cmd")]
-    for command in commands + [text[1:] for text in texts if text.startswith("+")]:
+    typed = [
+        line for line in ((parts.stdin or walk.scope.stdin).text or "").splitlines() if line.lstrip(": ")[:1] == "!"
+    ]
+    for command in commands + typed + [text[1:] for text in texts if text.startswith("+")]:
         if "!" in command:
             nest(walk, command.partition("!")[2], parts)
         if re.search(r"\b(system|systemlist|py3?|python3?|perl|ruby|lua|execute|term|terminal)\b", command):
