@@ -24,6 +24,8 @@ from claudebench.hooks.matching import CallMatch, Classes, CommandMatch, FileMat
 from claudebench.hooks.rulebook import builtin_file
 from claudebench.hooks.rulefile import Override, Switch
 from claudebench.hooks.rules import Rule
+from claudebench.own.lua import KEYED, PARTS
+from claudebench.own.store import SCRIPTS_MAX
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.resilience.policy import Policy
 from claudebench.settings import PREFIX, Settings
@@ -52,6 +54,11 @@ BOUNDS = (
     ("", "minimum", "maximum"),
     (" characters", "minLength", "maxLength"),
     (" entries", "minItems", "maxItems"),
+)
+OF_APPS = (
+    f"They may use the parts {', '.join(f'`{part}`' for part in PARTS)}, the flag `allow-oom`, and the commands below, "
+    "with a key of the app, `k_<name>`, in each place where the command takes one. There are at most "
+    f"{SCRIPTS_MAX} in an app.\n\n{' '.join(sorted(KEYED))}"
 )
 EXITS = {0: "done", FAILED: "failed", USAGE: "usage, or a wrong setting", UNREACHABLE: "no server answers"}
 _LUA_EMIT = re.compile(r"\bemit\(([^,]*),")
@@ -218,7 +225,7 @@ def events() -> str:
         "The catalogue. Every event is appended by the script that makes the change, in the same atom; a guard's "
         "decision and a handler's own event are such changes themselves. An event carries `id` (its position in the "
         "stream of the workspace), `type`, `subject`, `actor`, `payload`, `time` and the trace of the request. Types "
-        "that begin with `x.` are a handler's own."
+        "that begin with `x.<app>.` are those of apps, which declare them."
     )
     found = writers()
     rows = (
@@ -262,8 +269,9 @@ def errors_() -> str:
     """Return the page of every error: its codes, its message, what it says about the change."""
     about = (
         "Every error carries `data.outcome`: `done`, `not_done`, or `unknown`. `unknown` is said only of what was "
-        "handed to the store's socket and never answered, and of a fault of our own; everything else did not "
-        "happen. Over plain HTTP an error is problem+json with the same `code` and `outcome`; over `POST /rpc` the "
+        "handed to the store's socket and never answered, of a fault of our own, and of a change that a handler of "
+        "an app was given up in; everything else did not happen. "
+        "Over plain HTTP an error is problem+json with the same `code` and `outcome`; over `POST /rpc` the "
         "status is 200. Before any command is looked at, a request may be refused with 403 (foreign Host or "
         "Origin), 405, 413 (a body over 1 MiB) or 415 (not declared as JSON)."
     )
@@ -339,7 +347,8 @@ def keys() -> str:
         "A key is `cb:{workspace}:` and the tail of this table; the braces around the workspace are written out: they "
         "are the hash tag that keeps a workspace in one slot of a cluster. In a tail, `{n}` is the number of a task, "
         "`{i}` an instance, `{sig}` a sorted list of roles, `{status}` a status or `all`, `{order}` an order. *rank* "
-        "is (100 - priority) * 2^46 + n: the most urgent first, then the oldest. Nothing else of ours is in the store."
+        "is (100 - priority) * 2^46 + n: the most urgent first, then the oldest. Apps keep theirs under `x:<app>:`, "
+        "in the tails that they declare. Nothing else of ours is in the store."
     )
     rows = ((_code(each.name), _code(each.tail), each.type, each.meaning) for each in KEYS.values())
     return page("Keys", about, table("name,tail,type,content", rows))
@@ -371,6 +380,7 @@ def scripts() -> str:
         about,
         *map(_script, ordered),
         ["## Parts", "", *table("part,what it gives,only when,needs and uses", part_rows)],
+        ["## Scripts of apps", "", OF_APPS],
     )
 
 

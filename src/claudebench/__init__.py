@@ -9,19 +9,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from claudebench.errors import ClaudeBenchError, Conflict, InvalidParams, LimitReached, NotFound
+    from claudebench.events.model import EventType
     from claudebench.hooks.chain import hook
+    from claudebench.hooks.model import Decision
+    from claudebench.own.store import OwnStore
     from claudebench.patterns.label import Consistency, Pattern
     from claudebench.resilience.policy import Breaker, Policy, RateLimit
     from claudebench.rpc.command import handler
     from claudebench.rpc.context import Context
+    from claudebench.store.keys import Key
 
 __version__ = "0.1.0"
-__all__ = ["Breaker", "Consistency", "Context", "Pattern", "Policy", "RateLimit", "handler", "hook"]
+__all__ = [
+    "Breaker",
+    "ClaudeBenchError",
+    "Conflict",
+    "Consistency",
+    "Context",
+    "Decision",
+    "EventType",
+    "InvalidParams",
+    "Key",
+    "LimitReached",
+    "NotFound",
+    "OwnStore",
+    "Pattern",
+    "Policy",
+    "RateLimit",
+    "handler",
+    "hook",
+]
 
 _HOMES = {
     "Breaker": "resilience.policy",
+    "ClaudeBenchError": "errors",
+    "Conflict": "errors",
     "Consistency": "patterns.label",
     "Context": "rpc.context",
+    "Decision": "hooks.model",
+    "EventType": "events.model",
+    "InvalidParams": "errors",
+    "Key": "store.keys",
+    "LimitReached": "errors",
+    "NotFound": "errors",
+    "OwnStore": "own.store",
     "Pattern": "patterns.label",
     "Policy": "resilience.policy",
     "RateLimit": "resilience.policy",

@@ -26,7 +26,7 @@ from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks import requests as hook_requests
 from claudebench.hooks.chain import Chain, Link
 from claudebench.hooks.guard import Guard
-from claudebench.hooks.registration import links_of
+from claudebench.hooks.registration import is_hook, links_of
 from claudebench.hooks.rulebook import GUARD, Rulebook, builtin
 from claudebench.hooks.signature import Signature
 from claudebench.instances import examples as instance_examples
@@ -34,6 +34,7 @@ from claudebench.instances import handlers as instance_handlers
 from claudebench.instances import model as instance_model
 from claudebench.instances import store as instance_store
 from claudebench.instances.store import InstanceStore
+from claudebench.own.loading import Apps, load_apps
 from claudebench.rpc import openrpc
 from claudebench.rpc.context import Caller
 from claudebench.rpc.dispatcher import Dispatcher
@@ -46,6 +47,7 @@ from claudebench.store.datadir import DataDir
 from claudebench.store.format import check_format
 from claudebench.store.keys import is_workspace
 from claudebench.store.origin import Origin
+from claudebench.store.script import ScriptError
 from claudebench.store.server import EmbeddedStore
 from claudebench.store.workspaces import Workspaces
 from claudebench.system import examples as system_examples
@@ -82,8 +84,9 @@ SCRIPTS = (
     *event_log.SCRIPTS,
 )
 TOLD = {**task_examples.TOLD, **instance_examples.TOLD, **hook_examples.TOLD, **system_examples.TOLD}
-CATALOGUE = Catalogue((*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS))
-_guard_error, _link_error = Sparse(log.error), Sparse(log.error)
+EVENTS = (*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS)
+CATALOGUE = Catalogue(EVENTS)
+_guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
 MIGRATIONS = {1: task_store.reindex}
 TICK_S = 0.5
 GUARD_PRIORITY = -1_000_000
@@ -108,6 +111,7 @@ class App:
         self.data_dir = DataDir(settings.data_dir)
         self._given_ms = given_ms
         self._open = AsyncExitStack()
+        self._apps = Apps()
         self._store: EmbeddedStore | None = None
 
     @property
@@ -126,6 +130,7 @@ class App:
             ClaudeBenchError: the data directory is held, the store refuses, or nothing answers.
         """
         try:
+            self._apps = load_apps(self.settings.app, {command.name for command in COMMANDS}, is_hook)
             address = await self._store_address()
             self.connection = Connection(address, SCRIPTS)
             if self._store:
@@ -135,6 +140,7 @@ class App:
             await self.connection.open(EXTERNAL_WITHIN_S if self.settings.redis_url else STORE_WITHIN_S)
             self._open.push_async_callback(self.connection.close)
             await check_format(self.connection, MIGRATIONS)
+            await self._learn_scripts()
             self._compose()
         except BaseException:
             await self.stop()
@@ -181,8 +187,14 @@ class App:
         self._store = store
         return Address(socket=str(store.socket_path))
 
+    async def _learn_scripts(self) -> None:
+        try:
+            await self.connection.learn(self._apps.all_scripts())
+        except ScriptError as error:
+            raise SettingsError(f"a script of an app does not compile: {error}") from None
+
     def _compose(self) -> None:
-        facts = EventLog(self.connection, CATALOGUE)
+        facts = EventLog(self.connection, Catalogue((*EVENTS, *self._apps.events)))
         self.observer = observer = Observer(self.connection, self.durability, __version__, self._disk_keeps_up)
         spool = self.spool = Spool(facts)
         workspaces = Workspaces(self.connection)
@@ -197,7 +209,8 @@ class App:
             Observer: observer,
             Api: self.api,
         }
-        observer.registry = HandlerRegistry(COMMANDS, stores)
+        own = {store: store(self.connection, scripts) for store, scripts in self._apps.scripts.items()}
+        observer.registry = HandlerRegistry((*COMMANDS, *self._apps.commands), {**stores, **own})
         self.api.registry = observer.registry
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")
@@ -208,7 +221,7 @@ class App:
     def _chain(self) -> Chain:
         guard = Guard(builtin(), ours=(str(self.data_dir.path),), on_error=_guard_failed)
         first = Link(name=GUARD, decide=guard.decide, priority=GUARD_PRIORITY, again=True)
-        return Chain([first, *links_of(self.settings.app)], on_error=_link_failed)
+        return Chain([first, *links_of(self._apps.hooks)], on_error=_link_failed)
 
     def _rulebook(self) -> Rulebook:
         book = Rulebook(self.settings.rules, Signature(self.data_dir.path), on_error=_rules_unreadable)

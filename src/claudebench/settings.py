@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     rules: Path = Field(
         user_config_path("claudebench") / "rules.toml", description="file of the user's own guard rules"
     )
-    app: str = Field("", description="modules, comma-separated, whose hooks join the chain")
+    app: str = Field("", description="modules, comma-separated, whose handlers and hooks join this server")
     token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
 
     @field_validator("data_dir", "rules")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from tests.integration.test_own_handlers import paths
 
 from claudebench.testing import AsyncClient, Server, eventually, serve
 
@@ -59,7 +60,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     """A server with the hooks above in its chain."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "own_hooks.py").write_text(HOOKS)
-    async with serve(folder / "data", "--app", "own_hooks", env={"PYTHONPATH": str(folder)}) as running:
+    async with serve(folder / "data", "--app", "own_hooks", env=paths(folder)) as running:
         yield running
 
 
@@ -103,6 +104,17 @@ async def test_a_slow_hook_is_given_up(client: AsyncClient) -> None:
 async def test_a_failing_hook_never_allows(client: AsyncClient, line: str, decision: str) -> None:
     """A hook that raises, or answers what is no decision, decides by its fail mode."""
     assert (await decide(client, line))["decision"] == decision
+
+
+async def test_a_failing_hook_is_in_the_log(server: Server, client: AsyncClient) -> None:
+    """The log, which is standard error and nothing else, names the hook that failed and how."""
+
+    async def is_logged() -> bool:
+        await decide(client, "echo broken")
+        lines = server.log_path.read_text().splitlines()
+        return any("own_hooks.broken" in line and "RuntimeError: as expected" in line for line in lines)
+
+    await eventually(is_logged)
 
 
 async def test_a_hook_is_switched_while_the_server_runs(server: Server, client: AsyncClient) -> None:

@@ -87,7 +87,7 @@ def handler(
     """
 
     def declare(function: Function) -> Command:
-        hints = get_type_hints(function)
+        hints = _read_hints(name, function)
         output = hints.pop("return", None)
         request = hints.get(next(iter(inspect.signature(function).parameters), ""))
         if not _NAME.match(name) or not doors <= DOORS:
@@ -111,6 +111,13 @@ def handler(
         )
 
     return declare
+
+
+def _read_hints(name: str, function: Function) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except NameError as error:
+        raise TypeError(f"{name}: an annotation is not known at run time ({error}); import it for real") from None
 
 
 def _hints(function: Function) -> dict[str, Any]:

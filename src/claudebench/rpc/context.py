@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from claudebench.errors import InvalidParams
+from claudebench.errors import ClaudeBenchError, InvalidParams, LimitReached
 from claudebench.events.model import OWN_PREFIX, Trace
 from claudebench.rpc.envelope import NO_METADATA, Metadata
 from claudebench.store.origin import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from claudebench.events.log import EventLog
 
 Role = Literal["agent", "operator"]
 T = TypeVar("T")
+CALLS_MAX = 1_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -106,25 +110,62 @@ class Context:
         return change.result
 
     async def call(self, command: str, **params: Any) -> Any:
-        """Run another command for the same caller and return its result."""
-        inside = replace(self.caller, door="")
-        if self.fingerprint:
-            keyed = msgspec.structs.replace(self.metadata, idempotency_key=self._next_key())
-            inside = replace(inside, metadata=keyed)
-        answer = await self._runner.dispatch(command, _encode(params), inside)
+        """Run another command for the same caller and return its result; the position of its change is this call's."""
+        answer = await self._runner.dispatch(command, _encode(params), self._inside())
+        self.position = max(self.position, answer.position, key=_order)
         return answer.result
+
+    async def call_many(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+        """Run several commands for the same caller, sent in one write and done in their order, each by itself.
+
+        What one of them refuses stands in its place as a `ClaudeBenchError`: the others are done none the less, and
+        whoever only saw an exception would not know which.
+
+        Args:
+            calls: the names and parameters, at most 1,000.
+
+        Raises:
+            LimitReached: there are more; nothing was sent.
+        """
+        if len(calls) > CALLS_MAX:
+            raise LimitReached(f"{len(calls)} calls at once; at most {CALLS_MAX}", reason="calls", limit=CALLS_MAX)
+        ready = [(command, _encode(params), self._inside()) for command, params in calls]
+        return await asyncio.gather(*(self._attempt(*each) for each in ready))
+
+    async def _attempt(self, command: str, params: bytes, inside: Caller) -> Any:
+        try:
+            answer = await self._runner.dispatch(command, params, inside)
+        except ClaudeBenchError as error:
+            return error
+        self.position = max(self.position, answer.position, key=_order)
+        return answer.result
+
+    def _inside(self) -> Caller:
+        """Return the caller of a nested call, with a key of its own if this call has one."""
+        inside = replace(self.caller, door="")
+        if not self.fingerprint:
+            return inside
+        return replace(inside, metadata=msgspec.structs.replace(self.metadata, idempotency_key=self._next_key()))
 
     async def emit(self, type_: str, subject: str, payload: dict[str, Any]) -> str:
         """Append an event of your own, of a type that begins with `x.`, and return its position.
 
         Raises:
             InvalidParams: the type does not begin with `x.`.
+            ValueError: no store of an app declares it among its `events`.
         """
         if not type_.startswith(OWN_PREFIX):
             raise InvalidParams(f"own events begin with {OWN_PREFIX!r}, not {type_!r}")
+        if type_ not in self._runner.log.catalogue.types:
+            raise ValueError(f"no app declares the event type {type_!r} in its `events`")
         (position,) = await self._runner.log.append(self.origin(), type_, subject, _encode(payload))
         self.position = position.decode()
         return self.position
+
+
+def _order(position: str) -> tuple[int, ...]:
+    """Return what positions are ordered by; '' is before all."""
+    return tuple(map(int, position.split("-"))) if position else ()
 
 
 def _trace(metadata: Metadata) -> bytes:

@@ -37,6 +37,7 @@ from claudebench.errors import (
     Unavailable,
 )
 from claudebench.store.keys import prefix
+from claudebench.store.script import ScriptError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -213,6 +214,20 @@ class Connection:
         tail = (1, prefix(workspace), *arguments)
         return self._send(("EVALSHA", text.sha, *tail), text, tail)
 
+    async def learn(self, scripts: Sequence[Script]) -> None:
+        """Take further scripts; like the first ones they are loaded on every connection from now on.
+
+        Raises:
+            ScriptError: one is no Lua; the message is the store's.
+        """
+        for script in scripts:
+            for text in script.texts:
+                try:
+                    await self.command("SCRIPT", "LOAD", text.text)
+                except Internal as error:
+                    raise ScriptError(f"{script.title}: {error.__cause__}") from None
+        self.scripts += tuple(scripts)
+
     def command(self, *words: Argument) -> asyncio.Future[Any]:
         """Send one plain command of the store itself, such as INFO."""
         return self._send(words, None, ())
@@ -306,10 +321,11 @@ class _Wire(asyncio.Protocol):
         self._watch_handle: asyncio.TimerHandle | None = None
 
     def send(self, words: Words, script: Text | None, tail: tuple[Argument, ...]) -> asyncio.Future[Any]:
-        """Queue one command; it is written at the end of this loop turn."""
+        """Queue one command; it is written at the end of this loop turn. What cannot be packed takes no slot."""
+        packed = _pack(words)
         call = Call(self.loop.create_future(), perf_counter_ns(), script, tail)
         self.calls.append(call)
-        self._buffer.append(_pack(words))
+        self._buffer.append(packed)
         if not self._flush_due:
             self._flush_due = True
             self.loop.call_soon(self._flush)
@@ -422,8 +438,11 @@ def _refusal(reply: Any) -> ClaudeBenchError | None:
 
 
 def _script_refusal(reply: list[Any]) -> ClaudeBenchError:
-    message, *pairs = (each.decode() if isinstance(each, bytes) else each for each in reply[1:])
-    return BY_CODE[reply[0]](message, **dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    try:
+        message, *pairs = (each.decode() if isinstance(each, bytes) else each for each in reply[1:])
+        return BY_CODE[reply[0]](message, **dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    except (KeyError, TypeError, ValueError):
+        return _unexpected(f"what is neither a reply nor a refusal: {reply!r:.200}")
 
 
 def _engine_refusal(text: str) -> ClaudeBenchError:
@@ -434,9 +453,15 @@ def _engine_refusal(text: str) -> ClaudeBenchError:
         return LimitReached("the store cannot write to its disk", reason="disk")
     if word in _REFUSALS:
         return Unavailable(f"the store refuses for now: {text}", retryAfterMs=RETRY_AFTER_MS, reason=word.lower())
+    return _unexpected(text)
+
+
+def _unexpected(text: str) -> Internal:
     reference = secrets.token_hex(4)
     log.error("the store answered %s (reference %s)", text, reference)
-    return Internal(reference=reference, outcome="unknown")
+    error = Internal(reference=reference, outcome="unknown")
+    error.__cause__ = hiredis.ReplyError(text)
+    return error
 
 
 def _version(info: bytes) -> tuple[int, ...]:

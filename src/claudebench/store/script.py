@@ -22,11 +22,11 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from claudebench.store.keys import KEYS
+from claudebench.store.keys import KEYS, Key
 from claudebench.telemetry.metrics import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
 
 LINES_MAX = 60
@@ -52,13 +52,14 @@ class Chunk:
 class Source:
     """One Lua file: its header fields and its body."""
 
-    def __init__(self, name: str, text: str) -> None:
-        """Read the header of `text`; `name` is the file's."""
-        self.name, self.text = name, text
+    def __init__(self, name: str, text: str, keys: Mapping[str, Key] = KEYS) -> None:
+        """Read the header of `text`; `name` is the file's, `keys` are those that it may name."""
+        self.name, self.text, self._keys = name, text, keys
         found = filter(None, map(_HEADER.match, text.splitlines()))
         self.header: dict[str, str] = {match[1]: match[2] for match in found}
         self.body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
         self._check_form()
+        self.body = _KEY.sub(self._spell, self.body)
 
     def words(self, field: str) -> list[str]:
         """Return the words of a header field, none when it is absent."""
@@ -85,8 +86,17 @@ class Source:
         declared, used = set(self.words("KEYS")), set(re.findall(r"\bk_(\w+)", self.body))
         if wrong := declared ^ used:
             raise ScriptError(f"{self.name}.lua: KEYS and body differ on {sorted(wrong)}")
-        if unknown := declared - KEYS.keys():
+        if unknown := declared - self._keys.keys():
             raise ScriptError(f"{self.name}.lua: no such key {sorted(unknown)}")
+
+    def _spell(self, found: re.Match[str]) -> str:
+        parts = [part.strip() for part in found[2].split(",")] if found[2] else []
+        try:
+            return self._keys[found[1]].lua(parts)
+        except ValueError:
+            raise ScriptError(
+                f"{self.name}.lua: {found[0]} does not give the parts of {self._keys[found[1]].tail}"
+            ) from None
 
 
 class Text:
@@ -108,10 +118,23 @@ class Script:
         Raises:
             ScriptError: the header and the body do not agree.
         """
-        source = Source(name, _read(files(package) / "scripts" / f"{name}.lua"))
-        self.room = package.rpartition(".")[2]
-        self.name = name
-        self.promise = source.header[name]
+        self._take(package.rpartition(".")[2], Source(name, _read(files(package) / "scripts" / f"{name}.lua")))
+
+    @classmethod
+    def of(cls, room: str, source: Source) -> Script:
+        """Return the script that a text is.
+
+        Raises:
+            ScriptError: the header and the body do not agree.
+        """
+        script = cls.__new__(cls)
+        script._take(room, source)  # noqa: SLF001 - of its own class
+        return script
+
+    def _take(self, room: str, source: Source) -> None:
+        self.room = room
+        self.name = source.name
+        self.promise = source.header[source.name]
         self.succeeds = source.header.get("Assessment")
         self.argv = source.words("ARGV")
         self.variadic = self.argv[-1:] == ["..."]
@@ -207,16 +230,11 @@ def _assemble(source: Source, *, keyed: bool = False) -> str:
     text = _used([*parts, Chunk([], _once(source.body) if keyed else source.body)])
     flags = source.words("flags")
     shebang = f"#!lua flags={','.join(flags)}\n" if flags else ""
-    return shebang + _KEY.sub(_spell, "\n".join([*head, text]))
+    return shebang + "\n".join([*head, text])
 
 
 def _once(body: str) -> str:
     return f"local kept = kept_reply()\nif kept then return kept end\nreturn keep_reply((function()\n{body}\nend)())"
-
-
-def _spell(found: re.Match[str]) -> str:
-    parts = [part.strip() for part in found[2].split(",")] if found[2] else []
-    return KEYS[found[1]].lua(parts)
 
 
 def _check_arguments(source: Source, text: str) -> None:

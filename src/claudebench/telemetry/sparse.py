@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,15 @@ class Sparse:
         self._clock = clock
         self._next = float("-inf")
         self._left_out = 0
+
+    @classmethod
+    def to_log(cls, level: str) -> Self:
+        """Write to our log; it is asked for with each line, so that a kind made on import follows the configuration."""
+
+        def say(event: str, **fields: Any) -> None:
+            getattr(structlog.get_logger("claudebench"), level)(event, **fields)
+
+        return cls(say)
 
     def __call__(self, event: str, **fields: Any) -> None:
         """Say it, unless something of this kind was said within the last second."""

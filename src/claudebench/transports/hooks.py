@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 
 from claudebench.agents import claude_code
 from claudebench.errors import ClaudeBenchError, InvalidParams, NotFound, ParseError, nearest
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from claudebench.agents.adapter import Adapter, Json
     from claudebench.transports.entry import Enter, Entry
 
-log = structlog.get_logger("claudebench")
-_warn = Sparse(log.warning)
+_warn = Sparse.to_log("warning")
 ADAPTERS: dict[str, Adapter] = {"claude-code": claude_code}
 _decode = msgspec.json.Decoder().decode
 
