@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from claudebench.errors import Conflict, InvalidParams, LimitReached
+from claudebench.errors import ClaudeBenchError, Conflict, InvalidParams, LimitReached
+from claudebench.store.connection import Address, Connection
 from claudebench.testing import AsyncClient, Server, eventually, serve
 
 if TYPE_CHECKING:
@@ -69,6 +70,35 @@ async def test_workspaces_are_apart(server: Server, client: AsyncClient) -> None
 
     async with server.client(workspace=uuid4().hex) as other:
         assert await other.call("x.shelf.titles") == {"titles": []}
+
+
+async def test_its_keys_are_its_own(server: Server, client: AsyncClient) -> None:
+    """All that an app writes lies under `x:<app>:` of the workspace, but for the log and what every change touches."""
+    await client.call("shelf.put", {"idempotencyKey": "k"}, title="Emma")
+    workspace = client.path.split("/")[2]
+
+    store = Connection(Address(socket=str(server.data_dir / "store.sock")))
+    await store.open()
+    found = {key.decode().partition("}:")[2] for key in await store.command("KEYS", f"cb:{{{workspace}}}:*")}
+    await store.close()
+
+    assert found == {"x:shelf:books", "ev", "idem", "idemage"}
+
+
+async def test_a_new_store_process_knows_its_scripts(server: Server, client: AsyncClient) -> None:
+    """After the store was killed and started again, the scripts of apps are loaded like ours."""
+    await client.call("shelf.put", title="Emma")
+    server.kill_store()
+    await eventually(lambda: has(client, "Emma"))
+
+    assert await client.call("shelf.put", title="Persuasion") == {"books": 2}
+
+
+async def has(client: AsyncClient, title: str) -> bool:
+    """Whether a book is on the shelf, as far as the server can tell now."""
+    with suppress(ClaudeBenchError):
+        return title in (await client.call("x.shelf.titles"))["titles"]
+    return False
 
 
 async def test_it_is_reached_by_plain_http(server: Server, client: AsyncClient) -> None:
