@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from claudebench import __version__
-from claudebench.cli import guard
+from claudebench.cli import guard, new
 from claudebench.cli.options import DEFAULT_URL, Json, Url
 from claudebench.errors import BY_CODE, ClaudeBenchError, SettingsError, Unavailable
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard.app, name="guard")
+app.add_typer(new.app, name="new")
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the store, the lock and the operator's token.")]
 
 

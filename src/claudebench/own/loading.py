@@ -183,10 +183,15 @@ def _check_name(name: str, source: str, taken: Collection[str]) -> None:
         raise SettingsError(f"{source}: {name} is a command of ClaudeBench; choose another name")
     if name.startswith(PREFIX):
         return
-    if domain in {each.partition(".")[0] for each in taken} | PATHS:
+    if domain in domains_of(taken):
         raise SettingsError(
             f"{source}: {name}: the domain {domain!r} is ClaudeBench's; use your own, or x.{domain}.<verb>"
         )
+
+
+def domains_of(names: Iterable[str]) -> frozenset[str]:
+    """Return the domains that no app may have: those of our commands, and what our paths begin with."""
+    return PATHS | {name.partition(".")[0] for name in names}
 
 
 def _check_types(command: Command, source: str) -> None:
