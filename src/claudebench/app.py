@@ -209,8 +209,8 @@ class App:
             Observer: observer,
             Api: self.api,
         }
-        own = {store: store(self.connection, scripts) for store, scripts in self._apps.scripts.items()}
-        observer.registry = HandlerRegistry((*COMMANDS, *self._apps.commands), {**stores, **own})
+        stores |= self._apps.stores(self.connection)
+        observer.registry = HandlerRegistry((*COMMANDS, *self._apps.commands), stores)
         self.api.registry = observer.registry
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")

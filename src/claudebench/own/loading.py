@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from claudebench.events.model import EventType
+    from claudebench.store.connection import Connection
 
 GROUP = "claudebench.handlers"
 COMMANDS_MAX = 1_000
@@ -55,9 +57,24 @@ class Apps:
         """The events that they declare."""
         return [event for store in self.scripts for event in store.events]
 
+    def stores(self, connection: Connection) -> dict[type, OwnStore]:
+        """Return the store of every app, by its type.
+
+        Raises:
+            SettingsError: one cannot be made.
+        """
+        return {store: _made(store, connection, scripts) for store, scripts in self.scripts.items()}
+
     def all_scripts(self) -> list[Script]:
         """Return the scripts of every app."""
         return [script for found in self.scripts.values() for script in found.values()]
+
+
+def _made(store: type[OwnStore], connection: Connection, scripts: dict[str, Script]) -> OwnStore:
+    try:
+        return store(connection, scripts)
+    except Exception as error:
+        raise SettingsError(f"{_named(store)} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def load_apps(modules: str, taken: Collection[str], is_hook: Callable[[object], bool]) -> Apps:
@@ -137,8 +154,10 @@ def _values(named: Any, source: str, is_hook: Callable[[object], bool]) -> Itera
 
 
 def _is_declared(value: Any, is_hook: Callable[[object], bool]) -> bool:
-    is_store = isinstance(value, type) and issubclass(value, OwnStore) and value is not OwnStore
-    return isinstance(value, Command) or is_store or (callable(value) and is_hook(value))
+    with suppress(Exception):  # a value of somebody's module may raise whatever it is asked
+        is_store = isinstance(value, type) and issubclass(value, OwnStore) and value is not OwnStore
+        return isinstance(value, Command) or is_store or (callable(value) and is_hook(value))
+    return False
 
 
 def _is_from(module: ModuleType, value: Any) -> bool:

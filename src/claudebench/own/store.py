@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from claudebench.errors import nearest
+from claudebench.events.model import EventType
 from claudebench.own.lua import Bounds, read
 from claudebench.store.keys import Key
 from claudebench.store.script import Script, ScriptError
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
 
-    from claudebench.events.model import EventType
     from claudebench.rpc.context import Context
     from claudebench.store.connection import Argument, Connection
 
 APP = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 SCRIPTS_MAX = 200
 _KEY_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_EVENT_NAME = re.compile(r"(?:\.[a-z][a-z0-9_]*)+\Z")
 _TAIL = re.compile(r"(?:[A-Za-z0-9_.:-]|{[a-z][a-z0-9_]*})+\Z")
 
 
@@ -100,12 +101,14 @@ def scripts_of(store: type[OwnStore]) -> dict[str, Script]:
 def _bounds(store: type[OwnStore]) -> Bounds:
     if not APP.match(store.app):
         raise ScriptError(f"app = {store.app!r} must be a name such as 'notes', of at most 40 letters, digits and _")
+    if not isinstance(store.keys, (tuple, list)) or not isinstance(store.events, (tuple, list)):
+        raise ScriptError("keys and events are tuples; one alone wants a comma behind it")
     for key in store.keys:
         if not isinstance(key, Key) or not _KEY_NAME.match(key.name) or not _TAIL.match(key.tail):
             raise ScriptError(f"{key!r} must be a Key whose tail is made of letters, digits, _.:- and {{parts}}")
     for event in store.events:
-        if not event.name.startswith(f"x.{store.app}."):
-            raise ScriptError(f"the event {event.name!r} must begin with 'x.{store.app}.'")
+        if not isinstance(event, EventType) or not _EVENT_NAME.match(event.name.removeprefix(f"x.{store.app}")):
+            raise ScriptError(f"{event!r} must be an EventType whose name is 'x.{store.app}.<fact>'")
     keys = {key.name: Key(key.name, own_prefix(store.app) + key.tail, key.type, key.meaning) for key in store.keys}
     if len(keys) != len(store.keys):
         raise ScriptError("two keys have one name")

@@ -217,8 +217,12 @@ def test_two_modules_with_one_name(write: Write) -> None:
         (stored(key="Key('One', 'one', 'string', ''),"), "", "must be a Key"),
         (stored(key="'one',"), "", "must be a Key"),
         (stored(key="Key('one', 'a', '', ''), Key('one', 'b', '', ''),"), "", "two keys have one name"),
-        (stored(event="EventType('x.other.done', ''),"), "", "must begin with 'x.probe.'"),
-        (stored(event="EventType('task.done', ''),"), "", "must begin with 'x.probe.'"),
+        (stored(event="EventType('x.other.done', ''),"), "", "must be an EventType"),
+        (stored(event="EventType('task.done', ''),"), "", "must be an EventType"),
+        (stored(event="EventType('x.probe.', ''),"), "", "must be an EventType"),
+        (stored(event="'x.probe.done',"), "", "must be an EventType whose name is 'x.probe.<fact>'"),
+        (stored(event="EventType('x.probe.done', '')"), "", "keys and events are tuples"),
+        (stored(key="Key('one', 'one', 'string', '')"), "", "keys and events are tuples"),
         (stored(), LUA.replace("k_one", "'cb:{default}:meta'"), "probe.lua: SET wants a key of the app"),
         (stored(key=""), LUA, "no such key ['one']"),
         (stored(), "return 1", "must begin with '-- probe"),
@@ -241,6 +245,21 @@ def test_a_script_that_is_no_text(write: Write, folder: Path) -> None:
     (folder / module / "scripts" / "probe.lua").write_bytes(b"-- probe: \xff\n")
     with pytest.raises(SettingsError, match=r"probe\.lua cannot be read"):
         load(module)
+
+
+def test_a_store_that_cannot_be_made(write: Write) -> None:
+    """A store whose constructor fails is named."""
+    module = write(stored().replace("    app,", "    def __init__(self): ...\n    app,"))
+    with pytest.raises(SettingsError, match=rf"{module}\.Store cannot be made: TypeError"):
+        load(module).stores(None)  # type: ignore[arg-type]
+
+
+def test_a_value_that_raises_when_asked_is_passed_over(write: Write) -> None:
+    """A module may hold values that answer nothing outside their time; they are not ours."""
+    asked = "    def __getattr__(self, name): raise RuntimeError\n    def __call__(self): ...\n"
+    module = write(f"class Touchy:\n{asked}touchy = Touchy()\n" + one("probe.ask"))
+
+    assert names(load(module)) == ["probe.ask"]
 
 
 def test_one_app_has_one_store(write: Write) -> None:
