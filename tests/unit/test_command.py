@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ from claudebench.rpc.envelope import Metadata
 from claudebench.rpc.registry import HandlerRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 A, LINEARIZABLE = Pattern.CENTRALIZED, Consistency.LINEARIZABLE
 
@@ -400,3 +400,25 @@ def test_every_command_is_well_declared(command: Command) -> None:
     assert command.summary.endswith("."), command.summary
     assert command.input.__struct_config__.forbid_unknown_fields
     assert "jsonrpc" in command.doors
+
+
+def _structs(type_: Any) -> Iterator[type[msgspec.Struct]]:
+    """Yield a struct and those within it."""
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        yield type_
+        for each in msgspec.structs.fields(type_):
+            yield from _structs(each.type)
+    for argument in get_args(type_):
+        yield from _structs(argument)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_what_an_answer_always_holds_is_declared_as_required(command: Command) -> None:
+    """A field of an answer is either always there, and then without a default, or left out when there is nothing."""
+    loose = [
+        f"{struct.__name__}.{each.name}"
+        for struct in _structs(command.output)
+        for each in msgspec.structs.fields(struct)
+        if not each.required and each.default is not msgspec.UNSET and not struct.__struct_config__.omit_defaults
+    ]
+    assert loose == []

@@ -60,7 +60,7 @@ async def post_tool(request: requests.PostTool, context: Context, log: EventLog)
     """Note that a tool call ended."""
     payload = {"tool": request.tool, "toolUseId": request.tool_use_id, "bytes": len(bytes(request.result))}
     await _append(log, context, request, "hook.tool_used", payload)
-    return requests.Processed()
+    return requests.Processed(processed=True)
 
 
 @handler("hook.user_prompt", pattern=A, consistency=ORDERED, doors=DOORS)
@@ -76,7 +76,7 @@ async def todo_write(request: requests.TodoWrite, context: Context, log: EventLo
     """Note an agent's todo list."""
     bound("todos", _encode(request.todos), TODOS_MAX)
     await _append(log, context, request, "hook.todos_written", {"todos": request.todos})
-    return requests.Processed()
+    return requests.Processed(processed=True)
 
 
 COMMANDS = (pre_tool, post_tool, user_prompt, todo_write)

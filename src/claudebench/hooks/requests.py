@@ -74,7 +74,7 @@ class Decided(msgspec.Struct, rename="camel", kw_only=True):
     decision: Literal["allow", "deny", "ask", "rewrite"]
     recorded: bool
     rules_version: str
-    warnings: list[str] = []
+    warnings: list[str]
     reason: str | UnsetType = UNSET
     rule_id: str | UnsetType = UNSET
     modified: Any = UNSET
@@ -83,7 +83,7 @@ class Decided(msgspec.Struct, rename="camel", kw_only=True):
 class Processed(msgspec.Struct):
     """A hook was taken note of."""
 
-    processed: bool = True
+    processed: bool
 
 
 class Prompted(msgspec.Struct):

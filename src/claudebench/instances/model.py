@@ -68,16 +68,16 @@ class Doc(msgspec.Struct, rename="camel", omit_defaults=True):
 class Registered(msgspec.Struct):
     """A registration; `returned` names the tasks of a former incarnation that are free again."""
 
+    registered: bool
     incarnation: int
     returned: list[str]
-    registered: bool = True
 
 
 class Unregistered(msgspec.Struct):
     """A leave; `returned` names the tasks that are free again."""
 
+    unregistered: bool
     returned: list[str]
-    unregistered: bool = True
 
 
 class Holding(msgspec.Struct):

@@ -37,12 +37,14 @@ class InstanceStore:
         roles, text = f",{','.join(doc.roles)},", bound("metadata", _encode(doc), model.DOC_MAX)
         given = (text, roles, doc.capacity, doc.dead_after_ms, boot_id)
         position, incarnation, *returned = await self.connection.change(REGISTER, origin, *given)
-        return Change(position.decode(), model.Registered(incarnation, _ids(returned)))
+        return Change(
+            position.decode(), model.Registered(registered=True, incarnation=incarnation, returned=_ids(returned))
+        )
 
     async def unregister(self, origin: Origin, instance: str) -> Change[model.Unregistered]:
         """Let `instance` leave."""
         position, *returned = await self.connection.change(UNREGISTER, origin, instance)
-        return Change(position.decode(), model.Unregistered(_ids(returned)))
+        return Change(position.decode(), model.Unregistered(unregistered=True, returned=_ids(returned)))
 
     async def heartbeat(self, origin: Origin) -> model.Beat:
         """Note that the actor of `origin` was heard of, and tell what it holds."""

@@ -158,7 +158,7 @@ class Fail(Held):
 class Row(msgspec.Struct, array_like=True):
     """The moving fields of a task, as `scripts/lib/task.lua` packs them (msgpack array)."""
 
-    status: str
+    status: Status
     priority: int
     owner: str
     epoch: int
@@ -193,7 +193,7 @@ class Task(msgspec.Struct, rename="camel", kw_only=True):
 
     id: str
     text: str
-    status: str
+    status: Status
     priority: int
     epoch: int
     attempts: int
@@ -220,8 +220,8 @@ class Page(msgspec.Struct, rename="camel"):
 
     tasks: list[Task]
     total_count: int
+    total_count_exact: bool
     has_more: bool
-    total_count_exact: bool = True
     next_cursor: str | UnsetType = UNSET
 
 
@@ -247,7 +247,7 @@ class Finished(msgspec.Struct, rename="camel"):
     """How a task stands after its holder's last word; a retried one is pending and has no `completedAt`."""
 
     id: str
-    status: str
+    status: Status
     completed_at: str | UnsetType = UNSET
 
 
@@ -255,7 +255,7 @@ class Deleted(msgspec.Struct):
     """A task that is gone."""
 
     id: str
-    deleted: bool = True
+    deleted: bool
 
 
 class Counts(msgspec.Struct, rename="camel"):

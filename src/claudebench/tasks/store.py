@@ -116,7 +116,7 @@ class TaskStore:
     async def delete(self, origin: Origin, n: int) -> Change[model.Deleted]:
         """Remove a task that nobody holds."""
         (position,) = await self._change(DELETE, origin, n)
-        return Change(position.decode(), model.Deleted(f"t-{n}"))
+        return Change(position.decode(), model.Deleted(f"t-{n}", deleted=True))
 
     async def get(self, workspace: str, n: int) -> model.Task:
         """Return one task."""
