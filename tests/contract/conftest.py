@@ -1,0 +1,36 @@
+"""Fixtures: a server for each module, a workspace for each test, and the row that the test is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from tests.contract.api import Api
+
+from claudebench.testing import Server, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture(autouse=True)
+def row(request: pytest.FixtureRequest) -> str:
+    """The number of the row that this test is."""
+    found: str = getattr(request, "param", "")
+    return found
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """One server for the module."""
+    async with serve(tmp_path_factory.mktemp("contract") / "data") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def api(server: Server) -> AsyncIterator[Api]:
+    """The API in a workspace of this test's own, whose first task is t-1."""
+    async with server.client(workspace=uuid4().hex) as client:
+        yield Api(client)
