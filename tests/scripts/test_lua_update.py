@@ -161,3 +161,30 @@ def test_every_pair_of_states_is_covered() -> None:
     states: list[Any] = ["pending", "in_progress", "completed", "failed"]
 
     assert MOVES.keys() == {(a, b) for a in states for b in states if a != b}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"status": "completed"}, {"status": "failed"}, {"status": "in_progress"}, {"text": "x"}]
+)
+async def test_a_late_word_changes_nothing(ledger: Ledger, asked: dict[str, Any]) -> None:
+    """Who lost a task neither ends it, nor takes it again, nor changes it, at the epoch that it had."""
+    await ledger.register("w")
+    n = await ledger.create()
+    held = await ledger.claimed("w")
+    before = await ledger.unassign(n)
+    with pytest.raises(Stale):
+        await ledger.update(n, worker="w", epoch=held.epoch, **asked)
+
+    assert await ledger.get(n) == before
+    await ledger.update(n, worker="w", epoch=before.epoch, **asked)
+
+
+async def test_a_late_word_reopens_nothing(ledger: Ledger) -> None:
+    """What was ended by another is not begun anew at the epoch of a former owner."""
+    await ledger.register("w")
+    n = await ledger.create()
+    held = await ledger.claimed("w")
+    await ledger.unassign(n)
+    await ledger.update(n, status="completed")
+    with pytest.raises(Stale):
+        await ledger.update(n, worker="w", epoch=held.epoch, status="pending")

@@ -61,7 +61,7 @@ class Updates(Request):
 
 
 class Update(Request):
-    """task.update; `workerId` and `epoch` fence a move as they do in task.complete."""
+    """task.update; `workerId` fences a move as in task.complete, an `epoch` that is no longer current everything."""
 
     id: TaskId
     updates: Updates

@@ -9,6 +9,7 @@
 local UNOWNED_LEASE_MS = 900000
 local t = load_task(n)
 if not t then return refuse(NOT_FOUND, 'there is no such task') end
+if is_stale(t, epoch) then return stale(t, CHANGED_HANDS) end
 local keys = merged(t, metadata)
 if type(keys) == 'table' then return keys end
 local moves = status ~= '' and status ~= t.status

@@ -1,10 +1,13 @@
 -- holder: may this caller end or give back this task? The guard of complete, fail, release and renew.
 -- uses  task refuse
 --
--- Defines not_holder(t, worker, epoch) -> refusal or nil, and is_repeat(t, worker, epoch, status).
+-- Defines not_holder(t, worker, epoch) -> refusal or nil, is_repeat(t, worker, epoch, status), is_stale(t, epoch),
+-- stale(t, message) -> refusal and CHANGED_HANDS, its usual message.
 -- `worker` and `epoch` are '' when the caller did not give them; then a task that was ever returned is refused, for
 -- nobody can tell whether the caller still owns it. A task in progress that is nobody's may be ended by anybody.
+local CHANGED_HANDS = 'the task changed hands since this epoch'
 local function stale(t, message) return refuse(STALE, message, 'current', t.epoch) end
+local function is_stale(t, epoch) return epoch ~= '' and tonumber(epoch) ~= t.epoch end
 
 local function is_repeat(t, worker, epoch, status)
   return t.status == status and (worker ~= '' or epoch ~= '') and (worker == '' or worker == t.owner)
@@ -13,7 +16,7 @@ end
 
 local function not_holder(t, worker, epoch)
   local named = worker ~= '' or epoch ~= ''
-  if epoch ~= '' and tonumber(epoch) ~= t.epoch then return stale(t, 'the task changed hands since this epoch') end
+  if is_stale(t, epoch) then return stale(t, CHANGED_HANDS) end
   if finished(t) then return refuse(CONFLICT, 'the task is already ' .. t.status, 'status', t.status) end
   if t.owner == '' and t.status == 'in_progress' then return nil end
   if t.owner == '' and named and t.returned then return stale(t, 'the task was taken back') end
