@@ -388,3 +388,12 @@ async def test_ending_a_leased_task_ends_its_lease(ledger: Ledger) -> None:
     await ledger.advance(MINUTE, ["w"])
 
     assert (await ledger.read()).events == before
+
+
+async def test_what_nobody_held_is_denied_to_nobody(ledger: Ledger) -> None:
+    """A task that was begun by nobody in particular and failed is kept from nobody."""
+    n = await ledger.create()
+    await ledger.update(n, status="in_progress")
+    await ledger.fail(n, retryable=True)
+
+    assert (await ledger.check()).tasks[n].deny == []
