@@ -238,3 +238,13 @@ async def test_a_given_time_is_taken_only_on_a_test_store(ledger: Ledger) -> Non
     found = await real.check()
     assert found.tasks[n].created_ms > BEGINNING_MS - 10 * 365 * 24 * HOUR
     assert found.tasks[n].created_ms != 1
+
+
+async def test_a_dead_letter_is_not_named_as_free(ledger: Ledger) -> None:
+    """A restart names what is free again; what had no attempt left is not."""
+    await ledger.register("w")
+    last, again = await ledger.create(max_attempts=1), await ledger.create()
+    await ledger.claim("w", 2)
+
+    assert (await ledger.register("w", boot="2")).returned == [f"t-{again}"]
+    assert (await ledger.get(last)).dead_letter

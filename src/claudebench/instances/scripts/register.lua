@@ -11,8 +11,9 @@ local restarted = record[1] and boot_id ~= '' and record[2] ~= boot_id
 local reply = {'', incarnation}
 if restarted or record[3] then
   for _, n in ipairs(redis.call('ZRANGE', k_held(actor), 0, HELD_MAX - 1)) do
-    return_task(load_task(n), 'owner restarted')
-    reply[#reply + 1] = tonumber(n)
+    local t = load_task(n)
+    return_task(t, 'owner restarted')
+    if is_free(t) then reply[#reply + 1] = t.n end
   end
 end
 if restarted or record[3] or not record[1] then incarnation = incarnation + 1 end
