@@ -79,6 +79,19 @@ async def test_keys_are_forgotten_after_a_day(ledger: Ledger) -> None:
     assert await ledger.connection.command("ZCARD", f"{prefix}idemage") == 2
 
 
+async def test_an_old_key_is_new_again(ledger: Ledger) -> None:
+    """After a day a key serves for another call, also while older ones wait to be forgotten."""
+    for number in range(4):
+        await create(ledger, keyed(ledger, f"k{number}"))
+    later = ledger.now_ms + DAY_MS
+    await create(ledger, keyed(ledger, "k3", now_ms=later - 1))
+    assert await ledger.total() == 4
+
+    await create(ledger, keyed(ledger, "k3", b"another", now_ms=later))
+    await create(ledger, keyed(ledger, "k3", b"another", now_ms=later + 1))
+    assert await ledger.total() == 5
+
+
 async def test_a_full_memory_of_keys_refuses(ledger: Ledger) -> None:
     """Past the bound a keyed change is refused before it happens; nothing is forgotten to make room."""
     prefix = f"cb:{{{ledger.workspace}}}:"

@@ -9,9 +9,13 @@ local KEYS_MAX, REPLY_BYTES, KEPT_MS = 1000000, 4096, 86400000
 local function kept_reply()
   local kept = redis.call('HGET', k_idem, once_key)
   if kept then
-    local print, reply = unpack(cmsgpack.unpack(kept))
-    if print ~= fingerprint then return refuse(CONFLICT, 'this idempotency key was used for another call', 'reason', 'key') end
-    return reply or refuse(CONFLICT, 'this call was done already; its answer was too long to be kept', 'outcome', 'done')
+    local print, reply, until_ms = unpack(cmsgpack.unpack(kept))
+    local is_over = until_ms and until_ms <= now_ms
+    if not is_over and print ~= fingerprint then
+      return refuse(CONFLICT, 'this idempotency key was used for another call', 'reason', 'key')
+    elseif not is_over then
+      return reply or refuse(CONFLICT, 'this call was done already; its answer was too long to be kept', 'outcome', 'done')
+    end
   end
   for _, key in ipairs(redis.call('ZRANGEBYSCORE', k_idemage, '-inf', now_ms, 'LIMIT', 0, 2)) do
     redis.call('HDEL', k_idem, key)
@@ -25,9 +29,10 @@ end
 local function keep_reply(reply)
   local refusal = tonumber(reply[1])
   if refusal and refusal < 0 then return reply end
-  local kept = cmsgpack.pack({fingerprint, reply})
-  if #kept > REPLY_BYTES then kept = cmsgpack.pack({fingerprint, false}) end
+  local until_ms = now_ms + KEPT_MS
+  local kept = cmsgpack.pack({fingerprint, reply, until_ms})
+  if #kept > REPLY_BYTES then kept = cmsgpack.pack({fingerprint, false, until_ms}) end
   redis.call('HSET', k_idem, once_key, kept)
-  redis.call('ZADD', k_idemage, now_ms + KEPT_MS, once_key)
+  redis.call('ZADD', k_idemage, until_ms, once_key)
   return reply
 end
