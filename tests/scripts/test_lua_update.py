@@ -188,3 +188,19 @@ async def test_a_late_word_reopens_nothing(ledger: Ledger) -> None:
     await ledger.update(n, status="completed")
     with pytest.raises(Stale):
         await ledger.update(n, worker="w", epoch=held.epoch, status="pending")
+
+
+async def test_a_denied_task_is_not_begun(ledger: Ledger) -> None:
+    """Who failed a task does not begin it by an update either, for half a minute; what is reserved for it, it does."""
+    await ledger.register("w", dead_after_ms=60 * MINUTE)
+    n = await ledger.create()
+    await ledger.claimed("w")
+    await ledger.fail(n, "w", retryable=True)
+    with pytest.raises(Conflict):
+        await ledger.update(n, worker="w", status="in_progress")
+
+    await ledger.assign(n, "w")
+    assert (await ledger.update(n, worker="w", status="in_progress")).assigned_to == "w"
+    await ledger.fail(n, "w", 3, retryable=True)
+    ledger.now_ms += 30_000
+    assert (await ledger.update(n, worker="w", status="in_progress")).assigned_to == "w"

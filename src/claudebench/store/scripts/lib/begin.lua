@@ -1,5 +1,5 @@
 -- begin: work on a task starts: by an instance that may take it, or by nobody in particular.
--- uses  owner roles refuse
+-- uses  owner roles deny refuse
 -- KEYS  reserved lease
 --
 -- Defines may_begin(t, i) -> refusal or nil, and begin(t, i, lease_ms), where i is '' for nobody: then a lease is due.
@@ -12,6 +12,7 @@ local function may_begin(t, i)
   if not limits then return refuse(NOT_FOUND, 'there is no such instance', 'instanceId', i) end
   if limits.offline then return refuse(CONFLICT, 'the instance is offline', 'instanceId', i) end
   if not covers(limits.roles, t.sig) then return refuse(CONFLICT, 'the instance lacks the roles ' .. t.sig) end
+  if t.owner == '' and is_denied(t, i) then return refuse(CONFLICT, 'the instance is denied the task for a while') end
   if t.owner == '' and not has_room(i, limits) then
     return refuse(LIMIT, 'the instance is at its capacity', 'reason', 'capacity', 'limit', limits.capacity)
   end

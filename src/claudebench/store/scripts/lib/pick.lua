@@ -1,10 +1,10 @@
 -- pick: the most urgent task that an instance may take, in O(log n) whatever stands before it.
--- uses  task roles
+-- uses  task roles deny
 -- KEYS  ready denied reserved sigs
 --
 -- Defines pick(i, limits) -> t or nil. A denied set is an exact subset of its ready set with equal ranks, so the first
 -- rank where the two differ is the first task that i was not denied; it is found by bisection.
-local DENIED_WAIT_MS, DENIED_LOOK = 30000, 10
+local DENIED_LOOK = 10
 
 local function first_allowed(sig, i)
   local ready, denied = k_ready(sig), k_denied(sig, i)
