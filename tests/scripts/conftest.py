@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import tempfile
-from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.scripts.ledger import Ledger
+from tests.scripts.store import private_store
 
 from claudebench.app import SCRIPTS
 from claudebench.store.connection import Address, Connection
-from claudebench.store.engine import find_engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -25,16 +21,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def store_socket() -> Iterator[str]:
     """The socket of a store that keeps nothing on disk."""
-    with tempfile.TemporaryDirectory(prefix="cb-") as folder:
-        socket = Path(folder) / "s"
-        words = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder)
-        with subprocess.Popen([find_engine().path, *words], stdout=subprocess.DEVNULL) as process:
-            until = monotonic() + 10
-            while not socket.exists():
-                assert process.poll() is None, "the store ended"
-                assert monotonic() < until, "the store does not listen"
-            yield str(socket)
-            process.kill()
+    with private_store() as socket:
+        yield socket
 
 
 @pytest.fixture

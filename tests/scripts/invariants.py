@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from claudebench.store.keys import prefix
-from claudebench.tasks.model import Row
+from claudebench.tasks.model import Row, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local type = redis.call('TYPE', key).ok
   if type == 'hash' then out[#out + 1] = {key, type, redis.call('HGETALL', key)}
   elseif type == 'zset' then out[#out + 1] = {key, type, redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')}
-  elseif type == 'stream' then out[#out + 1] = {key, type, redis.call('XRANGE', key, '-', '+', 'COUNT', ARGV[2])}
+  elseif type == 'stream' then out[#out + 1] = {key, type, redis.call('XRANGE', key, ARGV[3], '+', 'COUNT', ARGV[2])}
   elseif type == 'set' then out[#out + 1] = {key, type, redis.call('SMEMBERS', key)}
   elseif type == 'string' then out[#out + 1] = {key, type, redis.call('GET', key)}
   else out[#out + 1] = {key, type, {}} end
@@ -54,6 +54,7 @@ class Snapshot:
     """Everything that a workspace holds at one moment."""
 
     tasks: dict[int, Row] = field(default_factory=dict)
+    stored: dict[int, Stored] = field(default_factory=dict)
     instances: dict[str, dict[str, str]] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
     sigs: dict[str, str] = field(default_factory=dict)
@@ -74,11 +75,13 @@ class Snapshot:
         return [event.subject for event in self.of_type(type_)]
 
 
-async def read(connection: Connection, workspace: str) -> Snapshot:
-    """Read a whole workspace in one atom."""
+async def read(connection: Connection, workspace: str, after: str = "") -> Snapshot:
+    """Read a whole workspace in one atom; of its log only what is behind a position."""
     start, found = prefix(workspace), Snapshot()
     pattern = start.replace("{", "\\{").replace("}", "\\}") + "*"
-    for key, type_, content in await connection.command("EVAL", _READ, 0, pattern, EVENTS_READ):
+    for key, type_, content in await connection.command(
+        "EVAL", _READ, 0, pattern, EVENTS_READ, f"({after}" if after else "-"
+    ):
         _add(found, key.decode().removeprefix(start), type_.decode(), content)
     return found
 
@@ -97,7 +100,12 @@ async def check(connection: Connection, workspace: str) -> Snapshot:
 
 def problems(found: Snapshot) -> list[str]:
     """Return in words everything that must hold and does not."""
-    return [*_indexes(found), *_rows(found), *_dependencies(found), *_presence(found), *_history(found)]
+    return [*problems_now(found, set(found.subjects("task.completed"))), *_history(found)]
+
+
+def problems_now(found: Snapshot, once_completed: set[str]) -> list[str]:
+    """Return what must hold of a workspace and does not, given which tasks were ever completed."""
+    return [*_indexes(found), *_rows(found), *_dependencies(found, once_completed), *_presence(found)]
 
 
 def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
@@ -106,6 +114,7 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
         case "task", "hash":
             fields = _pairs(content)
             found.tasks[int(rest)] = msgspec.msgpack.decode(fields["row"], type=Row)
+            found.stored[int(rest)] = Stored(*(fields.get(name) for name in Stored._fields))  # type: ignore[arg-type]
             found.deps[int(rest)] = [int(n) for n in fields.get("deps", b"").split()]
         case "idem", "hash":
             found.keys = set(_pairs(content))
@@ -205,8 +214,11 @@ def _rows(found: Snapshot) -> Iterator[str]:
         yield from (f"t-{n} breaks `{rule}`: {row}" for rule, holds in rules.items() if not holds)
 
 
-def _dependencies(found: Snapshot) -> Iterator[str]:
-    """Check that each task counts what it waits for, and that each dependency is settled or noted as not yet."""
+def _dependencies(found: Snapshot, once_completed: set[str]) -> Iterator[str]:
+    """Check that each task counts what it waits for, and that each dependency is settled or noted as not yet.
+
+    Whom a completed task has freed stays free, also when that task is to be done again.
+    """
     for n, row in found.tasks.items():
         waits = [each for each in found.deps[n] if str(n) in found.sets.get(f"waits:{each}", set())]
         stuck = [each for each in found.deps[n] if str(n) in found.sets.get(f"stuck:{each}", set())]
@@ -216,7 +228,8 @@ def _dependencies(found: Snapshot) -> Iterator[str]:
         for each in set(found.deps[n]) - unsettled:
             status = "completed" if each in found.done else found.tasks[each].status if each in found.tasks else "gone"
             place = "" if status == "completed" else "stuck" if status in {"failed", "gone"} else "waits"
-            if (each in waits, each in stuck) != (place == "waits", place == "stuck"):
+            freed = f"t-{each}" in once_completed and each not in waits and each not in stuck
+            if not freed and (each in waits, each in stuck) != (place == "waits", place == "stuck"):
                 yield f"t-{n} depends on t-{each}, which is {status}, and stands in {waits} and {stuck}"
     for key, members in found.sets.items():
         yield from (
