@@ -1,6 +1,7 @@
 """The composition root: the only file that knows every room.
 
-An `App` goes through starting -> ready -> stopped. Doors ask `ready` before they let anything in.
+An `App` goes through starting -> ready -> stopped. Doors ask `ready` before they let anything in, and
+`outdated`: once a newer server has brought the store to another format, nothing is let in any more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from claudebench import __version__
-from claudebench.errors import ClaudeBenchError, InvalidParams, SettingsError
+from claudebench.errors import ClaudeBenchError, InvalidParams, SettingsError, Unavailable
 from claudebench.events import log as event_log
 from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
@@ -44,7 +45,7 @@ from claudebench.store import format as store_format
 from claudebench.store import workspaces as store_workspaces
 from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
-from claudebench.store.format import check_format
+from claudebench.store.format import check_format, migrate, outdated_by
 from claudebench.store.keys import is_workspace
 from claudebench.store.origin import Origin
 from claudebench.store.script import ScriptError
@@ -57,6 +58,7 @@ from claudebench.tasks import examples as task_examples
 from claudebench.tasks import handlers as task_handlers
 from claudebench.tasks import model as task_model
 from claudebench.tasks import store as task_store
+from claudebench.tasks.retention import Retention
 from claudebench.tasks.store import TaskStore
 from claudebench.telemetry.sparse import Sparse
 
@@ -87,7 +89,6 @@ TOLD = {**task_examples.TOLD, **instance_examples.TOLD, **hook_examples.TOLD, **
 EVENTS = (*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS)
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
-MIGRATIONS = {1: task_store.reindex}
 TICK_S = 0.5
 GUARD_PRIORITY = -1_000_000
 SYNC_BEHIND_MAX_S = 2.5
@@ -102,6 +103,7 @@ class App:
         """Take the settings; `given_ms` injects time into a test store ('' in production)."""
         self.settings = settings
         self.ready = False
+        self.outdated = 0
         self.operator_token = ""
         self.dispatcher: Dispatcher
         self.connection: Connection
@@ -139,7 +141,7 @@ class App:
                 self.connection.on_full_disk = reserve.give_up
             await self.connection.open(EXTERNAL_WITHIN_S if self.settings.redis_url else STORE_WITHIN_S)
             self._open.push_async_callback(self.connection.close)
-            await check_format(self.connection, MIGRATIONS)
+            await check_format(self.connection, task_store.reindex)
             await self._learn_scripts()
             self._compose()
         except BaseException:
@@ -199,7 +201,7 @@ class App:
         spool = self.spool = Spool(facts)
         workspaces = Workspaces(self.connection)
         stores: dict[type, Any] = {
-            TaskStore: TaskStore(self.connection, watch=workspaces.enter),
+            TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days, watch=workspaces.enter),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
             Workspaces: workspaces,
@@ -217,6 +219,9 @@ class App:
         self._open.callback(ticking.cancel)
         replaying = asyncio.create_task(spool.replay(), name="spool")
         self._open.callback(replaying.cancel)
+        retention = Retention(stores[TaskStore], workspaces, self._given_ms)
+        retiring = asyncio.create_task(retention.run(), name="retention")
+        self._open.callback(retiring.cancel)
 
     def _chain(self) -> Chain:
         guard = Guard(builtin(), ours=(str(self.data_dir.path),), on_error=_guard_failed)
@@ -233,18 +238,29 @@ class App:
         return store is None or (store.sync_behind_s < SYNC_BEHIND_MAX_S and not store.reserve.is_low)
 
     async def _tick(self, workspaces: Workspaces, instances: InstanceStore) -> None:
-        """Sweep every workspace with instances, twice a second."""
+        """Sweep every workspace with instances, twice a second, for as long as the store has our format."""
 
         async def sweep(workspace: str) -> None:
-            if not await instances.sweep(Origin(workspace, given_ms=self._given_ms())):
-                workspaces.rest(workspace)
+            try:
+                if not await instances.sweep(Origin(workspace, given_ms=self._given_ms())):
+                    workspaces.rest(workspace)
+            except Unavailable as error:
+                if error.data.get("reason") != "format":
+                    raise
+                await migrate(self.connection, workspace, task_store.reindex)
 
-        while True:
+        while not self.outdated:
             with suppress(ClaudeBenchError):
+                await self._look_at_format()
                 await workspaces.learn()
                 await self.observer.look()
                 await asyncio.gather(*map(sweep, workspaces.awake()))
             await asyncio.sleep(TICK_S)
+
+    async def _look_at_format(self) -> None:
+        self.outdated = await outdated_by(self.connection)
+        if self.outdated:
+            log.critical("a newer server brought the store to another format; stop this one", format=self.outdated)
 
 
 def _guard_failed(call: ToolCall, error: Exception) -> None:

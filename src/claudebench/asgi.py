@@ -66,6 +66,11 @@ class Doors:
     def _ready(self) -> App:
         if not self._app.ready:
             raise Unavailable("the server is starting", retryAfterMs=STARTING_RETRY_MS, reason="starting")
+        if self._app.outdated:
+            raise Unavailable(
+                f"a newer server brought the store to format {self._app.outdated}; stop this one and upgrade it",
+                reason="format",
+            )
         return self._app
 
     async def _read(self, scope: Scope, path: str, headers: dict[bytes, bytes]) -> Response:

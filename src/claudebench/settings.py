@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     workspace: str = Field("default", pattern=WORKSPACE, description="the workspace of plain paths")
     durability: Literal["everysec", "always"] = Field("everysec", description="how often the store syncs to disk")
     limits: Literal["on", "off"] = Field("on", description="the loop guard per caller and command")
+    retain_days: int = Field(7, ge=1, le=3650, description="days that a finished task stays; at most 200,000 stay")
     max_memory: str | None = Field(None, description="bound of the embedded store, such as 512mb")
     hosts: str = Field("", description="further names, comma-separated, that the Host header may hold")
     rules: Path = Field(

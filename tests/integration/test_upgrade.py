@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
     from claudebench.store.connection import Connection
 
-NEW_IN_2 = ("ls:{status}:priority", "ls:{status}:updated")
-STATUSES = ("all", "pending", "in_progress", "completed", "failed")
+STATUSES = ("pending", "in_progress", "completed", "failed")
 HIGHEST = 46
 
 
 async def age(connection: Connection, workspace: str) -> None:
-    """Make a workspace what format 1 left: two orders of the lists missing, own by rank, no bit for what is done."""
+    """Make a workspace what format 1 left: one order of the lists, own by rank, no bits, meta as it was."""
     prefix = f"cb:{{{workspace}}}:"
-    for pattern in NEW_IN_2:
-        await connection.command("DEL", *(prefix + pattern.format(status=status) for status in STATUSES))
-    await connection.command("DEL", f"{prefix}done")
+    created = [f"{prefix}ls:{status}:created" for status in STATUSES]
+    await connection.command("ZUNIONSTORE", f"{prefix}ls:all:created", len(created), *created)
+    for order in ("priority", "updated"):
+        await connection.command("DEL", *(f"{prefix}ls:{status}:{order}" for status in STATUSES))
+    await connection.command("DEL", f"{prefix}done", f"{prefix}finished")
+    await connection.command("RENAME", f"{prefix}meta3", f"{prefix}meta")
     for n in await connection.command("ZRANGE", f"{prefix}own:w", 0, -1):
         await connection.command("ZADD", f"{prefix}own:w", 50 << HIGHEST | int(n), n)
 
@@ -46,7 +48,7 @@ async def fill(server: Server, workspace: str) -> None:
 
 
 async def test_an_older_store_is_migrated(tmp_path: Path) -> None:
-    """A store of format 1, of workspaces with and without instances, is whole in format 2, and stays so."""
+    """A store of format 1, of workspaces with and without instances, is whole in ours, and stays so."""
     async with serve(tmp_path / "data") as server:
         await fill(server, "default")
         async with server.client(workspace="quiet") as quiet:

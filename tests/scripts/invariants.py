@@ -118,14 +118,13 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
             found.deps[int(rest)] = [int(n) for n in fields.get("deps", b"").split()]
         case "idem", "hash":
             found.keys = set(_pairs(content))
-        case "done", "string":
-            raw: Any = content
-            found.done = {at * 8 + bit for at, byte in enumerate(raw) for bit in range(8) if byte & (128 >> bit)}
+        case "done" | "meta" | "ls", "string":
+            _add_text(found, name, content)
         case "waits" | "stuck" | "freeing", "set":
             found.sets[tail] = {member.decode() for member in content}
         case "inst", "hash":
             found.instances[rest] = _texts(content)
-        case "meta", "hash":
+        case "meta3", "hash":
             found.meta = _texts(content)
         case "sigs", "hash":
             found.sigs = _texts(content)
@@ -135,6 +134,12 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
             found.indexes[tail] = {member: int(float(score)) for member, score in _texts(content).items()}
         case _:
             found.unknown.append(f"{type_} {tail}")
+
+
+def _add_text(found: Snapshot, name: str, content: Any) -> None:
+    """Take the bits of what is done; `meta` and `ls:all` hold a text that keeps older formats out."""
+    if name == "done":
+        found.done = {at * 8 + bit for at, byte in enumerate(content) for bit in range(8) if byte & (128 >> bit)}
 
 
 def _pairs(flat: list[bytes]) -> dict[str, bytes]:
@@ -159,10 +164,9 @@ def rank(row: Row, n: int) -> int:
 
 
 def _places(n: int, row: Row) -> Iterator[tuple[str, int]]:
-    for status in ("all", row.status):
-        yield f"ls:{status}:created", n
-        yield f"ls:{status}:updated", row.updated_ms
-        yield f"ls:{status}:priority", rank(row, n)
+    yield f"ls:{row.status}:created", n
+    yield f"ls:{row.status}:updated", row.updated_ms
+    yield f"ls:{row.status}:priority", rank(row, n)
     if row.owner:
         yield f"own:{row.owner}", n
     if row.owner and row.status in {"pending", "in_progress"}:
@@ -175,6 +179,8 @@ def _places(n: int, row: Row) -> Iterator[tuple[str, int]]:
             yield f"denied:{row.sig}:{denied}", rank(row, n)
     if row.lease_ms:
         yield "lease", row.lease_ms
+    if row.status in {"completed", "failed"}:
+        yield "finished", row.finished_ms
     if row.dead:
         yield "dead", row.finished_ms
 

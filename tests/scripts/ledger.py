@@ -10,7 +10,7 @@ from tests.scripts import invariants
 
 from claudebench.instances import model as instance_model
 from claudebench.instances.store import InstanceStore
-from claudebench.store.keys import prefix
+from claudebench.store.keys import KEYS, prefix
 from claudebench.store.origin import Origin
 from claudebench.tasks import model as task_model
 from claudebench.tasks.store import TaskStore
@@ -42,7 +42,7 @@ class Ledger:
 
     async def begin(self) -> None:
         """Make it a workspace whose clock tests may set."""
-        await self.connection.command("HSET", f"{prefix(self.workspace)}meta", "test", 1)
+        await self.connection.command("HSET", f"{prefix(self.workspace)}{KEYS['meta'].tail}", "test", 1)
 
     def origin(self, actor: str = "") -> Origin:
         """Return where a change at this moment comes from."""
@@ -164,6 +164,11 @@ class Ledger:
     async def total(self) -> int:
         """Return how many tasks there are."""
         return len((await self.read()).tasks)
+
+    async def retire(self, *, retain_days: int = 7, finished_max: int = 200_000) -> int:
+        """Take one step of retiring and return how many tasks went."""
+        tasks = TaskStore(self.connection, retain_days=retain_days, finished_max=finished_max)
+        return await tasks.retire(self.workspace, str(self.now_ms))
 
     async def delete(self, n: int) -> None:
         """Delete a task."""

@@ -56,6 +56,9 @@ def up(
     limits: Annotated[
         str | None, typer.Option(help="on or off: the loop guard, declared and not enforced yet [default: on].")
     ] = None,
+    retain: Annotated[
+        int | None, typer.Option(metavar="DAYS", help="Days that a finished task stays, 1 to 3650 [default: 7].")
+    ] = None,
     max_memory: Annotated[str | None, typer.Option(help="Bound of the embedded store, such as 512mb.")] = None,
     rules: Annotated[Path | None, typer.Option(help="Your own guard rules, read again when they change.")] = None,
     app: Annotated[
@@ -75,6 +78,7 @@ def up(
         workspace=workspace,
         durability=durability,
         limits=limits,
+        retain_days=retain,
         max_memory=max_memory,
         rules=rules,
         app=app,

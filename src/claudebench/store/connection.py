@@ -453,6 +453,8 @@ def _engine_refusal(text: str) -> ClaudeBenchError:
         return LimitReached("the store cannot write to its disk", reason="disk")
     if word in _REFUSALS:
         return Unavailable(f"the store refuses for now: {text}", retryAfterMs=RETRY_AFTER_MS, reason=word.lower())
+    if word == "WRONGTYPE":
+        return Unavailable("the store holds another layout than this server knows", outcome="unknown", reason="format")
     return _unexpected(text)
 
 

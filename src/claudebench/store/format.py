@@ -1,7 +1,9 @@
 """The version of the key layout: a newer store is refused, since we could not keep what we do not know.
 
 An older one is migrated, workspace by workspace, in steps that may be repeated. The new version is noted last, so a
-migration that was cut off begins again.
+migration that was cut off begins again. A server of the older format that is still running meets a fence: the key that
+its scripts read first has another type, so each fails before it has written anything. One of a format that looks
+(`outdated_by`, from 3 on) also learns that it is to stop.
 """
 
 from __future__ import annotations
@@ -13,35 +15,49 @@ from claudebench.errors import StoreRefused
 from claudebench.store.script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from claudebench.store.connection import Connection
 
     Migration = Callable[[Connection, str], Awaitable[None]]
 
-FORMAT = 2
+FORMAT = 3
 SCANNED_AT_ONCE = 1_000
 NO_WORKSPACE = "_"
 CHECK = Script(__package__, "format")
-SCRIPTS = (CHECK,)
+FENCE = Script(__package__, "fence")
+SCRIPTS = (CHECK, FENCE)
 _WORKSPACE_META = re.compile(rb"cb:{([a-z0-9-]{1,40})}:meta")
 
 
-async def check_format(connection: Connection, migrations: Mapping[int, Migration]) -> None:
-    """Note our format in an empty store, and bring an older one up to it; `migrations[1]` leads from 1 to 2.
+async def check_format(connection: Connection, migration: Migration) -> None:
+    """Note our format in an empty store, and bring an older one up to it.
 
     Raises:
         StoreRefused: the store was written by a newer version.
     """
-    found = await connection.run(CHECK, NO_WORKSPACE, FORMAT, "")
-    if found > FORMAT:
+    found, following = await connection.run(CHECK, NO_WORKSPACE, FORMAT, "")
+    if (newest := max(found, following)) > FORMAT:
         raise StoreRefused(
-            f"this store has format {found} and this version knows {FORMAT}; type: pip install --upgrade claudebench"
+            f"this store has format {newest} and this version knows {FORMAT}; type: pip install --upgrade claudebench"
         )
-    for step in range(found, FORMAT):
+    if found < FORMAT:
+        await connection.run(CHECK, NO_WORKSPACE, FORMAT, "begin")
         async for workspace in _workspaces(connection):
-            await migrations[step](connection, workspace)
-        await connection.run(CHECK, NO_WORKSPACE, step + 1, "set")
+            await migrate(connection, workspace, migration)
+        await connection.run(CHECK, NO_WORKSPACE, FORMAT, "end")
+
+
+async def migrate(connection: Connection, workspace: str, migration: Migration) -> None:
+    """Keep servers of an older format out of a workspace and bring it up to ours; may be repeated."""
+    await connection.run(FENCE, workspace, FORMAT)
+    await migration(connection, workspace)
+
+
+async def outdated_by(connection: Connection) -> int:
+    """Return the newer format that another server brought this store to, or is bringing it to; 0 for none."""
+    newest: int = max(await connection.run(CHECK, NO_WORKSPACE, FORMAT, "look"))
+    return newest if newest > FORMAT else 0
 
 
 async def _workspaces(connection: Connection) -> AsyncIterator[str]:

@@ -41,7 +41,14 @@ class Key:
 KEYS: dict[str, Key] = {
     key.name: key
     for key in (
-        Key("meta", "meta", "hash", "seq, lastSweep, graceFrom, schema; test on a store whose clock tests may set"),
+        Key("meta", "meta3", "hash", "seq, lastSweep, graceFrom; test on a store whose clock tests may set"),
+        Key(
+            "fence",
+            "meta",
+            "string",
+            "where older formats kept `meta`: text, so that their scripts fail before they write",
+        ),
+        Key("format", "meta", "hash", "under `_`: schema, the format of the store; next, the one a migration leads to"),
         Key("task", "task:{n}", "hash", "doc (JSON, opaque to Lua), row (moving fields, msgpack), result, error"),
         Key("ready", "ready:{sig}", "zset", "n -> rank: pending, free, unblocked tasks that ask for the roles sig"),
         Key("sigs", "sigs", "hash", "sig -> size of ready:sig, at most 64"),
@@ -53,12 +60,13 @@ KEYS: dict[str, Key] = {
         Key("alive", "alive", "zset", "i -> ms at which i is declared dead unless it is heard of"),
         Key("offline", "offline", "zset", "i -> ms since when it is OFFLINE"),
         Key("inst", "inst:{i}", "hash", "doc, roles, capacity, deadAfterMs, incarnation, bootId, offline"),
-        Key("ls", "ls:{status}:{order}", "zset", "n -> order value, per status and for `all`"),
+        Key("ls", "ls:{status}:{order}", "zset", "n -> order value, per status; for `all` a text that fences format 2"),
         Key("waits", "waits:{n}", "set", "the tasks that wait for n to complete, at most 1,000 with those of stuck:n"),
         Key("stuck", "stuck:{n}", "set", "those that n blocks, since it failed or was deleted"),
         Key("freeing", "freeing", "set", "tasks whose dependents are not all told yet what became of them"),
         Key("done", "done", "string", "bit n: task n is completed, also when it is stored no more"),
         Key("dead", "dead", "zset", "n -> ms: dead letters"),
+        Key("finished", "finished", "zset", "n -> ms: every completed or failed task by its end, at most 200,000"),
         Key("idem", "idem", "hash", "idempotency key -> fingerprint of the call and its reply (msgpack), a day long"),
         Key("idemage", "idemage", "zset", "idempotency key -> ms at which it is forgotten; at most 1,000,000"),
         Key("ev", "ev", "stream", "the event log of the workspace"),

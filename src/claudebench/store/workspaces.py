@@ -24,12 +24,13 @@ LEARN_EVERY_S = 30.0
 
 @dataclass(slots=True)
 class Workspaces:
-    """The workspaces of a store in which an instance ever registered, as far as this server has heard of them.
+    """The workspaces of a store in which anything was ever changed, as far as this server has heard of them.
 
     Those without instances rest: they are looked at again every 30 s, or when somebody registers there through us.
     """
 
     connection: Connection
+    _known: set[str] = field(default_factory=set)
     _awake: set[str] = field(default_factory=set)
     _unsaid: set[str] = field(default_factory=set)
     _learn_at: float = 0.0
@@ -39,6 +40,7 @@ class Workspaces:
         if name in self._awake:
             return
         self._awake.add(name)
+        self._known.add(name)
         self._unsaid.add(name)
         with suppress(ClaudeBenchError):
             self.connection.run(ENTER, NO_WORKSPACE, name).add_done_callback(partial(self._said, name))
@@ -46,6 +48,10 @@ class Workspaces:
     def awake(self) -> list[str]:
         """Return the workspaces that want to be swept."""
         return list(self._awake)
+
+    def known(self) -> list[str]:
+        """Return every workspace heard of, those at rest included."""
+        return list(self._known)
 
     def rest(self, name: str) -> None:
         """Leave a workspace alone for a while: it has neither instances nor leases."""
@@ -58,7 +64,9 @@ class Workspaces:
         for name in list(self._unsaid):
             await self.connection.run(ENTER, NO_WORKSPACE, name)
             self._unsaid.discard(name)
-        self._awake.update(each.decode() for each in await self.connection.run(ENTER, NO_WORKSPACE, ""))
+        stored = [each.decode() for each in await self.connection.run(ENTER, NO_WORKSPACE, "")]
+        self._known.update(stored)
+        self._awake.update(stored)
         self._learn_at = monotonic() + LEARN_EVERY_S
 
     def _said(self, name: str, noted: asyncio.Future[Any]) -> None:

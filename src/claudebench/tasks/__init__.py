@@ -12,6 +12,7 @@ one each time the owner changes, so a late word of a former owner is told from t
     fail          -> failed, or free again          task.failed, task.returned
     release, unassign, owner dead, lease over -> pending, free   task.returned
     delete        -> gone                           task.deleted
+    retention over -> gone                          (housekeeping, no event)
 
 Invariants: a task is in at most one of ready:{sig} and held:{i}; the load of an instance is the size of held:{i}; a
 task is never taken back for being long, only when its owner is dead or a lease that it asked for is over; a stale epoch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from claudebench.errors import Unavailable
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.rpc.bounds import bound
 from claudebench.rpc.command import handler
@@ -30,14 +31,16 @@ async def create(request: model.Create, context: Context, tasks: TaskStore) -> m
 
 
 @handler("task.get", pattern=A, consistency=LINEARIZABLE, changes=False)
-async def get(request: model.One, context: Context, tasks: TaskStore) -> model.Task:
+async def get(request: model.Get, context: Context, tasks: TaskStore) -> model.Task:
     """Return one task as it stands."""
+    _want_ledger(archived=request.archived)
     return await tasks.get(context.workspace, model.number(request.id))
 
 
 @handler("task.list", pattern=A, consistency=LINEARIZABLE, changes=False)
 async def list_(request: model.List, context: Context, tasks: TaskStore) -> model.Page:
     """Return a page of tasks in an order, by status, holder, priority or the beginning of their text."""
+    _want_ledger(archived=request.archived)
     return await tasks.list(context.workspace, request)
 
 
@@ -113,6 +116,11 @@ async def retry(request: model.One, context: Context, tasks: TaskStore) -> model
 async def delete(request: model.One, context: Context, tasks: TaskStore) -> model.Deleted:
     """Remove a task that nobody holds."""
     return context.at(await tasks.delete(context.origin(), model.number(request.id)))
+
+
+def _want_ledger(*, archived: bool) -> None:
+    if archived:
+        raise Unavailable("no record is kept yet; only what is in the ledger can be asked for", reason="record")
 
 
 COMMANDS = (create, get, list_, count, assign, unassign, claim, renew, complete, fail, release, update, retry, delete)

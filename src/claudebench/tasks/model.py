@@ -70,13 +70,23 @@ class Update(Request):
 
 
 class One(Request):
-    """task.get, task.delete, task.unassign, task.retry."""
+    """task.delete, task.unassign, task.retry."""
 
     id: TaskId
 
 
+class Get(Request):
+    """task.get; `archived` asks the record, which also knows what was retired."""
+
+    id: TaskId
+    archived: bool = False
+
+
 class List(Request):
-    """task.list; the cursor of a page is in the page before it and fits the same order and filters."""
+    """task.list; the cursor of a page is in the page before it and fits the same order and filters.
+
+    `archived` asks the record, which also knows what was retired.
+    """
 
     status: Status | None = None
     assigned_to: InstanceId | None = None
@@ -86,6 +96,7 @@ class List(Request):
     order_by: Literal["createdAt", "updatedAt", "priority"] = "createdAt"
     order: Literal["asc", "desc"] = "desc"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    archived: bool = False
     cursor: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}-[1-9][0-9]{0,13}$(?!\n)")] | None = None
 
 

@@ -34,13 +34,18 @@ LIST = Script(__package__, "list")
 COUNTS = Script(__package__, "counts")
 UPDATE = Script(__package__, "update")
 RETRY = Script(__package__, "retry")
+RETIRE = Script(__package__, "retire")
 REINDEX = Script(__package__, "reindex")
 SCRIPTS = (
     *(CREATE, CLAIM, ASSIGN, RENEW, COMPLETE, FAIL, RELEASE, UNASSIGN, UPDATE, RETRY, DELETE, GET, LIST, COUNTS),
-    REINDEX,
+    *(RETIRE, REINDEX),
 )
 
 QUEUE_MAX = 100_000
+FINISHED_MAX = 200_000
+DAY_MS = 86_400_000
+RETAIN_DAYS = 7
+STATUSES = "pending in_progress completed failed"
 LEVEL = 1 << 46  # a rank is (100 - priority) * LEVEL + n
 INDEXES = {"createdAt": "created", "updatedAt": "updated", "priority": "priority"}
 _encode = msgspec.json.Encoder().encode
@@ -49,10 +54,15 @@ _pack = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class TaskStore:
-    """The ledger of every workspace. `queue_max` bounds the pending tasks of each, `watch` hears of each."""
+    """The ledger of every workspace. `queue_max` bounds the pending tasks of each, `watch` hears of each.
+
+    A finished task stays `retain_days`, and at most `finished_max` of them stay.
+    """
 
     connection: Connection
     queue_max: int = QUEUE_MAX
+    retain_days: int = RETAIN_DAYS
+    finished_max: int = FINISHED_MAX
     watch: Callable[[str], object] = str
 
     async def create(self, origin: Origin, doc: model.Doc, priority: int, max_attempts: int) -> Change[model.Task]:
@@ -134,6 +144,11 @@ class TaskStore:
             page.next_cursor = f"{score.decode()}-{last.decode()}"
         return page
 
+    async def retire(self, workspace: str, given_ms: str = "") -> int:
+        """Let some finished tasks go whose time is over, or that are too many; return how many went."""
+        retain_ms = self.retain_days * DAY_MS
+        return int(await self.connection.run(RETIRE, workspace, given_ms, retain_ms, self.finished_max))
+
     async def counts(self, workspace: str) -> model.Counts:
         """Return how many tasks there are of each status."""
         return model.Counts(*await self.connection.run(COUNTS, workspace))
@@ -144,7 +159,7 @@ class TaskStore:
 
 
 async def reindex(connection: Connection, workspace: str) -> None:
-    """Bring every index of a workspace into line with its tasks: the migration from format 1 to 2."""
+    """Bring every index of a workspace into line with its tasks: the migration from an older format."""
     at = 1
     while at:
         at = await connection.run(REINDEX, workspace, "", at)
@@ -165,7 +180,7 @@ def _asked(asked: model.List) -> tuple[Argument, ...]:
     descending = (asked.order == "desc") != (order == "priority")
     prefix = "" if asked.text_prefix is None else _encode(asked.text_prefix)[:-1]
     return (
-        status or "all",
+        status or STATUSES,
         order,
         owner,
         int(descending),

@@ -1,8 +1,8 @@
 -- delete: remove a task that nobody holds, with every trace but its events.
 --
 -- flags  allow-oom
--- uses  presence sweep ready dependents refuse event
--- KEYS  task own dead waits stuck
+-- uses  presence sweep ready forget dependents refuse event
+-- KEYS
 -- ARGV  given_ms actor meta n
 -- Returns {position}; a task in somebody's hands is refused with CONFLICT.
 local t = load_task(n)
@@ -13,14 +13,6 @@ if not finished(t) and not is_free(t) then
 end
 
 remove_ready(t)
-if t.owner ~= '' then redis.call('ZREM', k_own(t.owner), t.n) end
-redis.call('ZREM', k_dead, t.n)
-unlist(t, t.status)
-unlist(t, 'all')
-for dependency in string.gmatch(redis.call('HGET', k_task(t.n), 'deps') or '', '%d+') do
-  redis.call('SREM', k_waits(dependency), t.n)
-  redis.call('SREM', k_stuck(dependency), t.n)
-end
-redis.call('DEL', k_task(t.n))
+forget({t})
 settle(t.n)
 return {emit('task.deleted', 't-' .. t.n, '{"id":"t-' .. t.n .. '"}')}

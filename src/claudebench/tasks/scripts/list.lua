@@ -1,19 +1,21 @@
--- list: a page of tasks in the order of one index, those left out that a filter does not want.
+-- list: a page of tasks in an order, those left out that a filter does not want.
 --
--- uses  order
+-- uses  walk
 -- KEYS  task ls own
--- ARGV  index_status order owner descending low high cursor_score cursor_n limit status priority_min priority_max prefix
+-- ARGV  statuses order owner descending low high cursor_score cursor_n limit status priority_min priority_max prefix
 -- Returns {total, exact, more, score, n, doc, row, result, error, text, metadata, ...}. `score` is that of the last entry
--- looked at, and `n` its number; at most LOOK entries are looked at.
-local LOOK, CHUNK, PAGE_BYTES = 500, 50, 1048576
-local index = owner ~= '' and order == 'created' and k_own(owner) or k_ls(index_status, order)
-local first = redis.call('ZCOUNT', index, '-inf', '(' .. low)
-local inside = redis.call('ZCOUNT', index, low, high)
-local last, looked, bytes = first + inside - 1, 0, 0
-if cursor_n ~= '' and descending == '1' then last = math.min(last, place(index, cursor_score, cursor_n, false) - 1)
-elseif cursor_n ~= '' then first = math.max(first, place(index, cursor_score, cursor_n, true)) end
+-- looked at, and `n` its number; at most LOOK entries are looked at. The indexes of all `statuses` are walked as one.
+local LOOK, PAGE_BYTES = 500, 1048576
 local filtered = status ~= '' or prefix ~= '' or priority_min ~= '' or (owner ~= '' and order ~= 'created')
-local page = {inside, filtered and 0 or 1, 0, '', ''}
+local page, looked, bytes, sources = {0, filtered and 0 or 1, 0, '', ''}, 0, 0, {}
+
+local function open(index)
+  local source, inside = open_index(index, descending == '1', low, high, cursor_score, cursor_n)
+  sources[#sources + 1], page[1] = source, page[1] + inside
+end
+
+if owner ~= '' and order == 'created' then open(k_own(owner))
+else for each in string.gmatch(statuses, '%S+') do open(k_ls(each, order)) end end
 
 local function wanted(fields)
   if not filtered then return true end
@@ -36,18 +38,13 @@ end
 
 local function is_full() return (#page - 5) / 7 >= tonumber(limit) or looked >= LOOK or bytes > PAGE_BYTES end
 
-while first <= last do
-  local chunk
-  if descending == '1' then chunk = redis.call('ZREVRANGE', index, redis.call('ZCARD', index) - 1 - last,
-    redis.call('ZCARD', index) - 1 - math.max(first, last - CHUNK + 1), 'WITHSCORES')
-  else chunk = redis.call('ZRANGE', index, first, math.min(last, first + CHUNK - 1), 'WITHSCORES') end
-  for at = 1, #chunk, 2 do
-    if is_full() then
-      page[3] = 1
-      return page
-    end
-    look(chunk[at], chunk[at + 1])
+local n, score = next_entry(sources, descending == '1')
+while n do
+  if is_full() then
+    page[3] = 1
+    break
   end
-  if descending == '1' then last = last - #chunk / 2 else first = first + #chunk / 2 end
+  look(n, score)
+  n, score = next_entry(sources, descending == '1')
 end
 return page

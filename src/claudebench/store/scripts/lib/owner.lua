@@ -1,6 +1,6 @@
 -- owner: who holds a task. The epoch grows by one each time that changes.
 -- uses  task ready event dependents
--- KEYS  held own reserved lease dead done
+-- KEYS  held own reserved lease dead done finished
 --
 -- Defines own_task(t, i), let_go(t), free_task(t), finish(t, status, field, value), bury(t), return_task(t, why).
 local function own_task(t, i)
@@ -30,6 +30,7 @@ local function finish(t, status, field, value)
   remove_ready(t)
   let_go(t)
   t.status, t.finished_ms = status, now_ms
+  redis.call('ZADD', k_finished, now_ms, t.n)
   if t.dead then redis.call('ZADD', k_dead, now_ms, t.n) end
   if status == 'completed' then redis.call('SETBIT', k_done, t.n, 1) end
   store_task(t, field, value)

@@ -22,7 +22,6 @@ local function reprioritise(t, priority)
     redis.call('ZADD', k_held(t.owner), 'XX', rank(t), t.n)
     redis.call('ZADD', k_reserved(t.owner), 'XX', rank(t), t.n)
   end
-  redis.call('ZADD', k_ls('all', 'priority'), rank(t), t.n)
   redis.call('ZADD', k_ls(t.status, 'priority'), rank(t), t.n)
 end
 

@@ -2,7 +2,7 @@
 -- uses  clock
 -- KEYS  task ls
 --
--- Defines load_task(n) -> t or nil, store_task(t, field, value, ...) -> packed row, list_task(t, status), unlist(t, status), rank(t),
+-- Defines load_task(n) -> t or nil, store_task(t, field, value, ...) -> packed row, list_task(t), unlist(t, status), rank(t),
 -- finished(t), is_free(t), is_ready(t), stored(n) -> all fields, moving(t) -> JSON members. `was` is the status at load, false for a new task.
 local function load_task(n)
   local row = redis.call('HGET', k_task(n), 'row')
@@ -18,9 +18,10 @@ local function finished(t) return t.status == 'completed' or t.status == 'failed
 local function is_free(t) return t.status == 'pending' and t.owner == '' end
 local function is_ready(t) return is_free(t) and t.waiting == 0 end
 
-local function list_task(t, status)
-  redis.call('ZADD', k_ls(status, 'created'), t.n, t.n)
-  redis.call('ZADD', k_ls(status, 'priority'), rank(t), t.n)
+local function list_task(t)
+  redis.call('ZADD', k_ls(t.status, 'created'), t.n, t.n)
+  redis.call('ZADD', k_ls(t.status, 'priority'), rank(t), t.n)
+  redis.call('ZADD', k_ls(t.status, 'updated'), t.updated_ms, t.n)
 end
 
 local function unlist(t, status)
@@ -34,11 +35,12 @@ local function store_task(t, ...)
   local row = cmsgpack.pack({t.status, t.priority, t.owner, t.epoch, t.attempts, t.max_attempts, t.sig, t.lease_ms,
     t.ready_ms, t.created_ms, t.updated_ms, t.finished_ms, t.returned, t.dead, t.deny, t.waiting, t.blocked})
   redis.call('HSET', k_task(t.n), 'row', row, ...)
-  redis.call('ZADD', k_ls(t.status, 'updated'), now_ms, t.n)
-  redis.call('ZADD', k_ls('all', 'updated'), now_ms, t.n)
-  if t.was == t.status then return row end
-  if t.was then unlist(t, t.was) else list_task(t, 'all') end
-  list_task(t, t.status)
+  if t.was == t.status then
+    redis.call('ZADD', k_ls(t.status, 'updated'), now_ms, t.n)
+    return row
+  end
+  if t.was then unlist(t, t.was) end
+  list_task(t)
   t.was = t.status
   return row
 end
