@@ -26,8 +26,9 @@ LOST = (OSError, EOFError, ClaudeBenchError)
 
 @asynccontextmanager
 async def store_of(server: Server) -> AsyncIterator[Connection]:
-    """Connect to the embedded store of a server, past the server."""
-    connection = Connection(Address(socket=str(server.data_dir / "store.sock")))
+    """Connect to the store of a server, past the server."""
+    url = dict(zip(server.options, server.options[1:], strict=False)).get("--redis-url")
+    connection = Connection(Address.from_url(url) if url else Address(socket=str(server.data_dir / "store.sock")))
     await connection.open()
     try:
         yield connection
@@ -68,6 +69,12 @@ class Fleet:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def move(self, server: Server) -> None:
+        """Go on at another server, in the middle of whatever everybody does."""
+        await self.__aexit__()
+        self.server = server
+        await self.__aenter__()
 
     async def goes_on(self, completions: int = 50) -> None:
         """Wait until that many more tasks are acknowledged as completed."""

@@ -118,13 +118,13 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
             found.deps[int(rest)] = [int(n) for n in fields.get("deps", b"").split()]
         case "idem", "hash":
             found.keys = set(_pairs(content))
-        case "done" | "meta" | "ls", "string":
+        case _, "string" if name in {"done", "ls"} or name.startswith("meta"):
             _add_text(found, name, content)
         case "waits" | "stuck" | "freeing", "set":
             found.sets[tail] = {member.decode() for member in content}
         case "inst", "hash":
             found.instances[rest] = _texts(content)
-        case "meta3", "hash":
+        case _, "hash" if name.startswith("meta"):
             found.meta = _texts(content)
         case "sigs", "hash":
             found.sigs = _texts(content)
@@ -137,7 +137,7 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
 
 
 def _add_text(found: Snapshot, name: str, content: Any) -> None:
-    """Take the bits of what is done; `meta` and `ls:all` hold a text that keeps older formats out."""
+    """Take the bits of what is done; older names of `meta`, and `ls:all`, hold a text that keeps older formats out."""
     if name == "done":
         found.done = {at * 8 + bit for at, byte in enumerate(content) for bit in range(8) if byte & (128 >> bit)}
 

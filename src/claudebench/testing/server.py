@@ -30,7 +30,7 @@ class Server:
         self.port = 0
         self.ready: dict[str, Any] = {}
         self.process: asyncio.subprocess.Process
-        self._options = options
+        self.options = options
         own_rules = {"CLAUDEBENCH_RULES": str(data_dir.parent / "rules.toml")}
         self._env = {**os.environ, **own_rules, **(env or {})}
 
@@ -66,7 +66,7 @@ class Server:
         Raises:
             RuntimeError: it ended before it was ready; the message holds what it said.
         """
-        words = ("up", "--json", "--data-dir", str(self.data_dir), "--port", str(self.port), *self._options)
+        words = ("up", "--json", "--data-dir", str(self.data_dir), "--port", str(self.port), *self.options)
         with self.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
