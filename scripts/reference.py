@@ -1,6 +1,6 @@
 """Writes docs/reference/*.md from what the code declares; `--check` writes nothing and fails when a page is stale.
 
-A page is a function from nothing to text: commands, events, errors, settings, keys, scripts, rules.
+A page is a function from nothing to text: commands, events, errors, settings, keys, scripts, rules, cli.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args
 
 import msgspec
+from typer import Context
 from typer.main import get_command
 
 from claudebench import errors
 from claudebench.app import CATALOGUE, COMMANDS, SCRIPTS
-from claudebench.cli.main import EXIT_CODES, FAILED, UNREACHABLE, USAGE
+from claudebench.cli.failure import EXIT_CODES, FAILED, UNREACHABLE, USAGE
+from claudebench.cli.main import NAME
 from claudebench.cli.main import app as command_line
+from claudebench.cli.options import UNWRAPPED
 from claudebench.hooks.matching import CallMatch, Classes, CommandMatch, FileMatch
 from claudebench.hooks.rulebook import builtin_file
 from claudebench.hooks.rulefile import Override, Switch
@@ -61,6 +64,7 @@ OF_APPS = (
     f"{SCRIPTS_MAX} in an app.\n\n{' '.join(sorted(KEYED))}"
 )
 EXITS = {0: "done", FAILED: "failed", USAGE: "usage, or a wrong setting", UNREACHABLE: "no server answers"}
+SHARED_BY = 10
 _LUA_EMIT = re.compile(r"\bemit\(([^,]*),")
 _LUA_TEXT = re.compile(r"'([^']+)'")
 _EVENT_NAME = re.compile(r"[a-z_]+(\.[a-z_]+)+")
@@ -292,10 +296,9 @@ def errors_() -> str:
 
 
 def _exits() -> Iterator[tuple[object, ...]]:
-    yield from EXITS.items()
-    for code in sorted(set(EXIT_CODES.values())):
+    for code in sorted({*EXITS, *EXIT_CODES.values()}):
         names = (_code(errors.BY_CODE[each].__name__) for each, exit_ in EXIT_CODES.items() if exit_ == code)
-        yield code, ", ".join(names)
+        yield code, ", ".join((*([EXITS[code]] if code in EXITS else []), *names))
 
 
 # -- settings
@@ -306,8 +309,9 @@ def settings() -> str:
     about = (
         "An option of `claudebench up` wins over a variable of the environment, that over `claudebench.toml` in the "
         "working directory (the names of the first column), that over the default. An unknown name is an error that "
-        "offers the nearest known one. `CLAUDEBENCH_URL` is the client's: where commands such as `claudebench scripts` "
-        "look for a server."
+        "offers the nearest known one. `CLAUDEBENCH_URL` and `CLAUDEBENCH_TOKEN_FILE` are the client's: where commands "
+        "such as `claudebench task list` look for a server, and which token they show. `claudebench config show` "
+        "tells what is in force where you type it."
     )
     options = {each.name: each.opts[0] for each in get_command(command_line).commands["up"].params}  # type: ignore[attr-defined]
     rows = (
@@ -483,8 +487,56 @@ def _rule_table(name: str, type_: Any) -> list[Iterable[str]]:
     return [[f"## `{name}`"], [str(inspect.getdoc(type_))], table("Key,Type,Meaning", keys_)]
 
 
+# -- cli
+
+
+def cli() -> str:
+    """Return the page of the command line: every command with its arguments and options."""
+    about = (
+        "Noun, then verb. On a terminal answers are tables; in a pipe they are lines with tabs between the cells; with "
+        "`--json` they are one JSON document, the server's own answer. A failure is one line on stderr and an "
+        "[exit code](errors.md#exit-codes-of-the-command-line). `--install-completion` makes bash, zsh and fish "
+        "complete all of this."
+    )
+    found = list(_command_lines(get_command(command_line), NAME))
+    rows = Counter(_option(each, command) for _, command in found for each in command.params)
+    shared = [row for row, times in rows.items() if times >= SHARED_BY]
+    return page(
+        "Command line",
+        about,
+        ["## Options of many commands"],
+        table("option,meaning", shared),
+        *(_command_line(name, command, shared) for name, command in found),
+    )
+
+
+def _command_lines(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield every command that has none below it, with the words that lead to it."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield name, command
+        return
+    for verb, each in below.items():
+        yield from _command_lines(each, f"{name} {verb}")
+
+
+def _command_line(name: str, command: Any, shared: list[tuple[str, str]]) -> list[str]:
+    rows = [_option(each, command) for each in command.params]
+    own, others = [row for row in rows if row not in shared], [row[0] for row in rows if row in shared]
+    lines = [f"## {name}", "", command.help.replace("\n", " "), ""]
+    lines += [*table("argument or option,meaning", own), ""] if own else []
+    lines += [f"Also {', '.join(others)}.", ""] if others else []
+    return [*lines, "```sh", command.epilog.removeprefix(f"{UNWRAPPED}Example: "), "```"]
+
+
+def _option(each: Any, command: Any) -> tuple[str, str]:
+    name, meaning = each.get_help_record(Context(command))
+    return _code(name), meaning.replace("<", "\\<")
+
+
 PAGES = {
     "rules": rules,
+    "cli": cli,
     "commands": commands,
     "events": events,
     "errors": errors_,

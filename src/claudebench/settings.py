@@ -19,7 +19,9 @@ from claudebench.errors import SettingsError, nearest
 FILE = "claudebench.toml"
 PREFIX = "CLAUDEBENCH_"
 SECRET_NAMES = frozenset({"token"})
-CLIENT_NAMES = frozenset({"url"})
+CLIENT_NAMES = frozenset({"url", "token_file"})
+DEFAULT = "default"
+ENVIRONMENT = "env"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 WORKSPACE = r"^[a-z0-9-]{1,40}$"
 
@@ -79,7 +81,7 @@ def load(**options: Any) -> Settings:
     given = {name: value for name, value in options.items() if value is not None}
     from_file = _file_settings()
     _check_environment()
-    in_environment = {name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)}
+    in_environment = _in_environment()
     below = {name: value for name, value in from_file.items() if name not in in_environment}
     try:
         settings = Settings(**{**below, **given})
@@ -90,6 +92,22 @@ def load(**options: Any) -> Settings:
             f"{settings.host} can be reached by other machines; set {PREFIX}TOKEN to at least 16 characters first"
         )
     return settings
+
+
+def sources() -> dict[str, str]:
+    """Return where each setting comes from when no option is given: `env`, `claudebench.toml` or `default`."""
+    in_file, in_environment = _file_settings(), _in_environment()
+    return {
+        name: ENVIRONMENT if name in in_environment else FILE if name in in_file else DEFAULT
+        for name in Settings.model_fields
+    }
+
+
+def _in_environment() -> set[str]:
+    """Return the names that the environment sets; an empty variable sets nothing."""
+    return {
+        name.removeprefix(PREFIX).lower() for name, value in os.environ.items() if name.startswith(PREFIX) and value
+    }
 
 
 def _file_settings() -> dict[str, Any]:

@@ -4,51 +4,97 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any
-from urllib.parse import urlsplit
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 from claudebench.errors import SettingsError, Unavailable, from_wire
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TIMEOUT_S = 30.0
+LINES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+TOKEN_VARIABLE = "CLAUDEBENCH_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def connect(url: str, workspace: str = "", token_file: Path | None = None) -> Client:
+    """Return a client that shows the token of a file, or that of the environment.
+
+    Raises:
+        SettingsError: the address, the file or the token cannot be used.
+    """
+    token = _read(token_file) if token_file else os.environ.get(TOKEN_VARIABLE, "")
+    return Client(url, workspace=workspace, token=token)
+
+
+def _read(token_file: Path) -> str:
+    try:
+        return token_file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--token-file {token_file} cannot be read: {error}") from None
 
 
 class Client:
     """Calls commands of the server at `url`; `instance` names the caller in every call."""
 
-    def __init__(self, url: str, *, instance: str = "", token: str = "", timeout_s: float = TIMEOUT_S) -> None:
-        """Take the address; nothing is sent yet."""
+    def __init__(
+        self, url: str, *, workspace: str = "", instance: str = "", token: str = "", timeout_s: float = TIMEOUT_S
+    ) -> None:
+        """Take the address; nothing is sent yet.
+
+        Raises:
+            SettingsError: the address or the token cannot be used.
+        """
         parts = urlsplit(url)
         try:
-            port = parts.port
-        except ValueError as error:
-            raise SettingsError(f"--url {url[:100]!r} cannot be used: {error}") from None
+            line = LINES[parts.scheme]
+            self._connection = line(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
+        except (KeyError, ValueError):
+            raise SettingsError(f"--url {url[:100]!r} cannot be used; write it like http://127.0.0.1:7420") from None
+        if not token.isascii() or not token.isprintable():
+            raise SettingsError("the token is not one line of ASCII; check the file or variable that holds it")
         self.url = url.rstrip("/")
-        self._path = f"{parts.path.rstrip('/')}/rpc"
-        self._connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", port, timeout=timeout_s)
+        self._path = f"{parts.path.rstrip('/')}{f'/w/{quote(workspace)}' if workspace else ''}/rpc"
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._metadata = {"instanceId": instance} if instance else {}
 
-    def call(self, method: str, /, **params: Any) -> Any:
-        """Run a command and return its result.
+    def call(self, method: str, about: dict[str, str] | None = None, /, **params: Any) -> Any:
+        """Run a command and return its result; `about` is the metadata of this one call.
 
         Raises:
-            ClaudeBenchError: the server's error, or Unavailable (outcome unknown) when it cannot be reached.
+            ClaudeBenchError: the server's error, or Unavailable when it cannot be reached.
         """
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, "metadata": self._metadata}
-        reply = json.loads(self.post(self._path, json.dumps(request).encode()))
-        if "result" in reply:
-            return reply["result"]
-        raise from_wire(reply.get("error", reply))
+        metadata = self._metadata | (about or {})
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, "metadata": metadata}
+        body = self.post(self._path, json.dumps(request).encode())
+        try:
+            reply = json.loads(body)
+            if "result" in reply:
+                return reply["result"]
+            error = from_wire(reply.get("error", reply))
+        except (ValueError, TypeError, AttributeError):
+            raise self._away("what answers there is no ClaudeBench server") from None
+        raise error
 
     def post(self, path: str, body: bytes) -> bytes:
         """Send a body and return the answer's."""
         try:
+            if self._connection.sock is None:
+                self._connection.connect()
+        except (OSError, UnicodeError) as error:
+            raise self._away(f"no server answers ({error})") from None
+        try:
             self._connection.request("POST", path, body, self._headers)
-            return self._connection.getresponse().read()
+            answer: bytes = self._connection.getresponse().read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            message = f"no server answers at {self.url} ({error}); start one with: claudebench up"
-            raise Unavailable(message, outcome="unknown", reason="server") from None
+            raise self._away(f"the server went away ({error})", done="unknown") from None
+        return answer
+
+    def _away(self, what: str, done: Any = "not_done") -> Unavailable:
+        message = f"{self.url}: {what}; start one with: claudebench up"
+        return Unavailable(message, outcome=done, reason="server")
 
     def close(self) -> None:
         """Let the socket go."""

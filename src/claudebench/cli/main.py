@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from typer.main import get_command
 
 from claudebench import __version__
-from claudebench.cli import guard, new
-from claudebench.cli.options import DEFAULT_URL, Json, Url
-from claudebench.errors import BY_CODE, ClaudeBenchError, SettingsError, Unavailable
+from claudebench.cli import command, config, event, failure, guard, instance, new, task
+from claudebench.cli.options import DEFAULT_URL, Json, TokenFile, Url, Workspace, example
+from claudebench.errors import ClaudeBenchError
 
-FAILED, USAGE, UNREACHABLE, NOT_FOUND, CONFLICT = 1, 2, 3, 4, 5
-EXIT_CODES = {-32010: NOT_FOUND, -32601: NOT_FOUND, -32011: CONFLICT, -32012: CONFLICT}
+NAME = "claudebench"
 
 app = typer.Typer(
-    name="claudebench",
+    name=NAME,
     help="The server between your coding agents: tasks handed out once, tool calls judged, everything on record.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(guard.app, name="guard")
-app.add_typer(new.app, name="new")
+for name, noun in (
+    ("task", task), ("instance", instance), ("event", event), ("command", command), ("guard", guard), ("config", config),
+    ("new", new),
+):  # fmt: skip
+    app.add_typer(noun.app, name=name)
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the store, the lock and the operator's token.")]
 
 
@@ -43,7 +46,7 @@ def main(
     """Take the options that come before a command."""
 
 
-@app.command()
+@app.command(epilog=example("claudebench up --data-dir ./data --durability always"))
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: 7420].")] = None,
@@ -86,7 +89,7 @@ def up(
     serve.run(settings, json=json)
 
 
-@app.command()
+@app.command(epilog=example("claudebench demo --tasks 1000 --workers 8"))
 def demo(
     tasks: Annotated[int, typer.Option(min=10, max=100_000, help="How many tasks the fleet works off.")] = 400,
     workers: Annotated[int, typer.Option(min=2, max=32, help="How many agents, each a process.")] = 4,
@@ -98,15 +101,26 @@ def demo(
     raise typer.Exit(show.run(tasks=tasks, workers=workers, json=json))
 
 
-@app.command()
-def scripts(url: Url = DEFAULT_URL, json: Json = False) -> None:
+@app.command(epilog=example("claudebench scripts"))
+def scripts(
+    url: Url = DEFAULT_URL, workspace: Workspace = "", token_file: TokenFile = None, json: Json = False
+) -> None:
     """List the Lua scripts: what each succeeds, its hash, its calls and its times on this server."""
-    from claudebench.cli.show import show_scripts
+    from claudebench.cli.client import connect
+    from claudebench.cli.scripts import show_scripts
 
-    show_scripts(url, json=json)
+    show_scripts(connect(url, workspace, token_file), json=json)
 
 
-@app.command()
+@app.command(epilog=example("claudebench doctor"))
+def doctor(url: Url = DEFAULT_URL, token_file: TokenFile = None, json: Json = False) -> None:
+    """Look at everything that a server stands on: what was seen, why it matters, what to type; exit 1 if it is bad."""
+    from claudebench.cli import doctor as checks
+
+    raise typer.Exit(checks.run(url, token_file, json=json))
+
+
+@app.command(epilog=example("claudebench bench --only create --rounds 1"))
 def bench(
     seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each row runs, per round.")] = 3.0,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Rounds; the median counts.")] = 3,
@@ -123,20 +137,17 @@ def bench(
 
 
 def run() -> None:
-    """Run the command line; errors of ours become one line and an exit code."""
+    """Run the command line; whatever goes wrong becomes one line and an exit code."""
     try:
-        app()
+        sys.exit(get_command(app).main(prog_name=NAME, standalone_mode=False))
+    except typer.TyperException as error:
+        _end(failure.usage_line(error), error.exit_code)
     except ClaudeBenchError as error:
-        print(f"claudebench: {error.message}", file=sys.stderr)
-        sys.exit(_exit_code(error))
+        _end(f"{NAME}: {failure.line(error)}", failure.exit_code(error))
     except OSError as error:
-        print(f"claudebench: {error.strerror}: {error.filename or ''}", file=sys.stderr)
-        sys.exit(FAILED)
+        _end(f"{NAME}: {error.strerror}: {error.filename or ''}", failure.FAILED)
 
 
-def _exit_code(error: ClaudeBenchError) -> int:
-    if isinstance(error, SettingsError):
-        return USAGE
-    if isinstance(error, Unavailable) and error.data.get("reason") == "server":
-        return UNREACHABLE
-    return EXIT_CODES.get(error.code, FAILED) if type(error) in BY_CODE.values() else FAILED
+def _end(line: str, code: int) -> NoReturn:
+    print(line, file=sys.stderr)
+    sys.exit(code)

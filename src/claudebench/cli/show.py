@@ -1,27 +1,135 @@
-"""Tables of what a server tells about itself."""
+"""What was answered, for a person: tables on a terminal, tab-separated lines in a pipe."""
 
 from __future__ import annotations
 
 import json as jsonlib
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from claudebench.cli.client import Client
+NAME_WIDTH = 16
 
 
-def show_scripts(url: str, *, json: bool) -> None:
-    """Print every Lua script of the server."""
-    scripts = Client(url).call("system.metrics")["scripts"]
-    if json:
-        print(jsonlib.dumps(scripts))
+def as_json(answer: Any) -> None:
+    """Print one JSON document on one line."""
+    print(jsonlib.dumps(answer), flush=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, folds: bool = False) -> None:
+    """Print a table; on a terminal its last column is cut to fit, or folded."""
+    texts = [[cell(each) for each in row] for row in rows]
+    if not sys.stdout.isatty():
+        lines([columns, *texts])
         return
-    table = Table(title="Lua scripts, timed at the socket since the server started")
-    for column in ("script", "succeeds", "hash"):
-        table.add_column(column)
-    for column in ("calls", "p50 ms", "p99 ms"):
-        table.add_column(column, justify="right")
-    for each in scripts:
-        times = [f"{each[name]:.2f}" if name in each else "" for name in ("p50Ms", "p99Ms")]
-        table.add_row(each["script"], each.get("succeeds", ""), each["sha"][:12], str(each["calls"]), *times)
-    Console().print(table)
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        last = name == columns[-1]
+        drawn.add_column(name, no_wrap=not folds and True, overflow="fold" if folds else "ellipsis" if last else "fold")
+    for row in texts:
+        drawn.add_row(*row)
+    Console(markup=False, highlight=False, emoji=False).print(drawn)
+
+
+def lines(rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as lines, cells separated by tabs."""
+    for row in rows:
+        print("\t".join(cell(each) for each in row), flush=True)
+
+
+def record(answer: dict[str, Any]) -> None:
+    """Print one thing, a line for each field that says something."""
+    for name, value in answer.items():
+        if value is not None and value not in ({}, []):
+            shown = cell(value)
+            print(f"{name:<{NAME_WIDTH}} {shown}" if sys.stdout.isatty() else f"{name}\t{shown}")
+
+
+def cell(value: Any) -> str:
+    """Return a value as text that is safe on a terminal and stays on one line."""
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        value = ", ".join(value)
+    text = value if isinstance(value, str) else jsonlib.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def note(text: str) -> None:
+    """Say something beside the answer."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show how far something has come, where a person looks on; the block reports (done, total)."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        bar = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(bar, completed=done, total=total)
+
+
+# -- what the server answers
+
+
+def tasks(answer: dict[str, Any]) -> None:
+    """Print a page of tasks."""
+    table(("id", "status", "priority", "assigned to", "attempts", "text"), map(_task, answer["tasks"]))
+    if answer.get("hasMore"):
+        least = "" if answer["totalCountExact"] else "at least "
+        note(f"{len(answer['tasks'])} of {least}{answer['totalCount']}; for the rest: --all, or {_next(answer)}")
+
+
+def _next(answer: dict[str, Any]) -> str:
+    return f"--cursor {answer['nextCursor']}"
+
+
+def _task(task: dict[str, Any]) -> tuple[Any, ...]:
+    attempts = f"{task['attempts']}/{task['maxAttempts']}"
+    return task["id"], task["status"], task["priority"], task.get("assignedTo"), attempts, task["text"]
+
+
+def claimed(answer: dict[str, Any]) -> None:
+    """Print the tasks that a claim got, and their epochs."""
+    if not answer["claimed"]:
+        note("nothing is free for this worker now")
+        return
+    rows = ((task["id"], task["epoch"], task["priority"], task["text"]) for task in answer["tasks"])
+    table(("id", "epoch", "priority", "text"), rows)
+
+
+def instances(answer: dict[str, Any]) -> None:
+    """Print the instances."""
+    table(("id", "state", "holds", "capacity", "incarnation", "roles"), map(_instance, answer["instances"]))
+
+
+def _instance(instance: dict[str, Any]) -> tuple[Any, ...]:
+    given = instance["registration"]
+    counts = (instance["held"], given["capacity"], instance["incarnation"])
+    return instance["id"], instance["state"], *counts, given["roles"]
+
+
+EVENT_COLUMNS = ("position", "time", "type", "subject", "actor", "payload")
+
+
+def events(answer: dict[str, Any]) -> None:
+    """Print a page of the log."""
+    table(EVENT_COLUMNS, map(event, answer["events"]))
+    if answer["hasMore"]:
+        note(f"more may follow: --all, or --after {answer['nextAfter']}")
+
+
+def event(told: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the cells of an event."""
+    return told["id"], told["time"], told["type"], told["subject"], told.get("actor"), told["payload"]

@@ -46,6 +46,15 @@ class StoreNote:
         return all(noted in {None, seen} for noted, seen in known)
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The server that holds a data directory, as far as it has noted itself."""
+
+    pid: int | None
+    url: str | None
+    store_socket: str | None
+
+
 class DataDir:
     """A data directory, held by this process until `release`."""
 
@@ -54,6 +63,23 @@ class DataDir:
         self.path = Path(path).expanduser().resolve()
         self._fd: int | None = None
         self._noted: dict[str, Any] = {}
+
+    def look(self) -> Holder | None:
+        """Tell who holds the directory, without holding it; None when nobody does.
+
+        A lock is shared for the moment of the look, so a server that starts in this very moment may be refused.
+        """
+        try:
+            fd = os.open(self.path / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            if _locked(fd, fcntl.LOCK_SH):
+                return None
+            noted = _read_note(fd)
+            return Holder(noted.get("pid"), noted.get("url"), (noted.get("store") or {}).get("socket"))
+        finally:
+            os.close(fd)
 
     def hold(self) -> Self:
         """Make the directory if it is absent and take its lock, or say who has it."""
@@ -179,9 +205,9 @@ def birth(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _locked(fd: int) -> bool:
+def _locked(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
