@@ -19,8 +19,8 @@ from typer.main import get_command
 
 from claudebench import errors
 from claudebench.app import CATALOGUE, COMMANDS, SCRIPTS
+from claudebench.cli.completion import NAME
 from claudebench.cli.failure import EXIT_CODES, FAILED, UNREACHABLE, USAGE
-from claudebench.cli.main import NAME
 from claudebench.cli.main import app as command_line
 from claudebench.cli.options import UNWRAPPED
 from claudebench.hooks.matching import CallMatch, Classes, CommandMatch, FileMatch
@@ -495,7 +495,7 @@ def cli() -> str:
     about = (
         "Noun, then verb. On a terminal answers are tables; in a pipe they are lines with tabs between the cells; with "
         "`--json` they are one JSON document, the server's own answer. A failure is one line on stderr and an "
-        "[exit code](errors.md#exit-codes-of-the-command-line). `--install-completion` makes bash, zsh and fish "
+        "[exit code](errors.md#exit-codes-of-the-command-line). `claudebench completion` makes bash, zsh and fish "
         "complete all of this."
     )
     found = list(_command_lines(get_command(command_line), NAME))

@@ -37,8 +37,10 @@ class Ended:
     err: str
 
 
-async def run(cwd: Path, *words: str, **variables: str) -> Ended:
-    """Type a command line in a folder, with no CLAUDEBENCH_* variable but those given."""
+async def run(
+    cwd: Path, *words: str, given: bytes = b"", environment: dict[str, str] | None = None, **variables: str
+) -> Ended:
+    """Type a command line in a folder, with no CLAUDEBENCH_* variable but those given, and text on its input."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CLAUDEBENCH_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -46,14 +48,14 @@ async def run(cwd: Path, *words: str, **variables: str) -> Ended:
         "claudebench",
         *words,
         cwd=cwd,
-        env={**clean, "NO_COLOR": "1", "COLUMNS": "200", **variables},
-        stdin=asyncio.subprocess.DEVNULL,
+        env={**clean, "NO_COLOR": "1", "COLUMNS": "200", **(environment or {}), **variables},
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(ENDED_WITHIN_S):
-            out, err = await process.communicate()
+            out, err = await process.communicate(given)
     except TimeoutError:
         process.kill()
         raise

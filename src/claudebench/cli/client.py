@@ -5,20 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import os
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from claudebench.errors import SettingsError, Unavailable, from_wire
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from claudebench.store.keys import is_workspace
 
 TIMEOUT_S = 30.0
 LINES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 TOKEN_VARIABLE = "CLAUDEBENCH_TOKEN"  # noqa: S105 - the name of a variable
 
 
-def connect(url: str, workspace: str = "", token_file: Path | None = None) -> Client:
+def connect(url: str, workspace: str = "", token_file: Path | str | None = None) -> Client:
     """Return a client that shows the token of a file, or that of the environment.
 
     Raises:
@@ -28,9 +27,9 @@ def connect(url: str, workspace: str = "", token_file: Path | None = None) -> Cl
     return Client(url, workspace=workspace, token=token)
 
 
-def _read(token_file: Path) -> str:
+def _read(token_file: Path | str) -> str:
     try:
-        return token_file.expanduser().read_text(encoding="utf-8").strip()
+        return Path(token_file).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--token-file {token_file} cannot be read: {error}") from None
 
@@ -44,7 +43,7 @@ class Client:
         """Take the address; nothing is sent yet.
 
         Raises:
-            SettingsError: the address or the token cannot be used.
+            SettingsError: the address, the workspace or the token cannot be used.
         """
         parts = urlsplit(url)
         try:
@@ -52,10 +51,12 @@ class Client:
             self._connection = line(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
         except (KeyError, ValueError):
             raise SettingsError(f"--url {url[:100]!r} cannot be used; write it like http://127.0.0.1:7420") from None
+        if workspace and not is_workspace(workspace):
+            raise SettingsError(f"--workspace {workspace[:60]!r} is none; a workspace is named [a-z0-9-]{{1,40}}")
         if not token.isascii() or not token.isprintable():
             raise SettingsError("the token is not one line of ASCII; check the file or variable that holds it")
         self.url = url.rstrip("/")
-        self._path = f"{parts.path.rstrip('/')}{f'/w/{quote(workspace)}' if workspace else ''}/rpc"
+        self._path = f"{parts.path.rstrip('/')}{f'/w/{workspace}' if workspace else ''}/rpc"
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._metadata = {"instanceId": instance} if instance else {}
 

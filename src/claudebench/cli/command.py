@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from claudebench.cli import show
-from claudebench.cli.options import DEFAULT_URL, IdempotencyKey, Json, TokenFile, Url, Workspace, example, noun
+from claudebench.cli.noun import verbs
+from claudebench.cli.options import DEFAULT_URL, IdempotencyKey, Json, TokenFile, Url, Workspace, example
 from claudebench.cli.words import MEMBERS, object_of
 from claudebench.errors import ClaudeBenchError, UnknownCommand, nearest
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from claudebench.cli.client import Client
 
 STANDARD_INPUT = "-"
-app = noun("Any command of the server.", "claudebench command list")
+app = verbs()
 
 
 @app.command("list", epilog=example("claudebench command list"))

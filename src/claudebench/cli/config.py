@@ -6,13 +6,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from claudebench.cli import show as showing
-from claudebench.cli.options import DEFAULT_URL, Json, example, noun
+from claudebench.cli.noun import verbs
+from claudebench.cli.options import DEFAULT_URL, Json, example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HIDDEN = "***"
-app = noun("The settings of a server and of this command line.", "claudebench config show")
+app = verbs()
 
 
 @app.command(epilog=example("claudebench config show"))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from claudebench.cli import show
-from claudebench.cli.options import DEFAULT_URL, TokenFile, Url, Workspace, example, noun
+from claudebench.cli.noun import verbs
+from claudebench.cli.options import DEFAULT_URL, TokenFile, Url, Workspace, example
 from claudebench.cli.verb import PAGE, Pages, Verb, declare
 from claudebench.errors import Unavailable
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 0.3
 
-app = noun("The log: every change, with who made it and when.", "claudebench event tail")
+app = verbs()
 
 declare(
     app,

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from claudebench.cli.options import DEFAULT_URL, Json, TokenFile, Url, Workspace, example, noun
+from claudebench.cli.noun import noun, verbs
+from claudebench.cli.options import DEFAULT_URL, Json, TokenFile, Url, Workspace, example
 
-app = noun(
-    "Ask the guard, without a server: decisions explained, rules, corpora.", "claudebench guard explain 'rm -rf /'"
-)
+app = verbs()
 rules = noun("The rules that the guard judges by.", "claudebench guard rules list")
 app.add_typer(rules, name="rules")
 

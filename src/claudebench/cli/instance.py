@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from claudebench.cli import show as showing
-from claudebench.cli.options import DEFAULT_URL, Json, TokenFile, Url, Workspace, example, noun
+from claudebench.cli.noun import verbs
+from claudebench.cli.options import DEFAULT_URL, Json, TokenFile, Url, Workspace, example
 from claudebench.cli.verb import PAGE, Verb, declare
 from claudebench.errors import NotFound, nearest
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 FINISHED = ("completed", "failed")
 
-app = noun("The instances: workers, servers and agent sessions that registered.", "claudebench instance list")
+app = verbs()
 
 declare(
     app,

@@ -10,24 +10,22 @@ import typer
 from typer.main import get_command
 
 from claudebench import __version__
-from claudebench.cli import command, config, event, failure, guard, instance, new, task
-from claudebench.cli.options import DEFAULT_URL, Json, TokenFile, Url, Workspace, example
+from claudebench.cli import completion, failure
+from claudebench.cli.noun import add_nouns
+from claudebench.cli.options import DEFAULT_URL, NO_HELP_ASKED, Json, TokenFile, Url, Workspace, example
 from claudebench.errors import ClaudeBenchError
 
-NAME = "claudebench"
-
 app = typer.Typer(
-    name=NAME,
+    name=completion.NAME,
     help="The server between your coding agents: tasks handed out once, tool calls judged, everything on record.",
+    epilog=example("claudebench up"),
+    context_settings=NO_HELP_ASKED,
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for name, noun in (
-    ("task", task), ("instance", instance), ("event", event), ("command", command), ("guard", guard), ("config", config),
-    ("new", new),
-):  # fmt: skip
-    app.add_typer(noun.app, name=name)
+add_nouns(app)
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the store, the lock and the operator's token.")]
 
 
@@ -120,6 +118,20 @@ def doctor(url: Url = DEFAULT_URL, token_file: TokenFile = None, json: Json = Fa
     raise typer.Exit(checks.run(url, token_file, json=json))
 
 
+@app.command("completion", epilog=example("claudebench completion bash --install"))
+def complete(
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="|".join(completion.SHELLS), help="The shell.", autocompletion=lambda: completion.SHELLS
+        ),
+    ],
+    install: Annotated[bool, typer.Option("--install", help="Put it where that shell reads it.")] = False,
+) -> None:
+    """Print the script that lets a shell complete nouns, verbs and options."""
+    completion.complete(shell, install=install)
+
+
 @app.command(epilog=example("claudebench bench --only create --rounds 1"))
 def bench(
     seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each row runs, per round.")] = 3.0,
@@ -138,14 +150,15 @@ def bench(
 
 def run() -> None:
     """Run the command line; whatever goes wrong becomes one line and an exit code."""
+    completion.prepare()
     try:
-        sys.exit(get_command(app).main(prog_name=NAME, standalone_mode=False))
+        sys.exit(get_command(app).main(prog_name=completion.NAME, standalone_mode=False))
     except typer.TyperException as error:
         _end(failure.usage_line(error), error.exit_code)
     except ClaudeBenchError as error:
-        _end(f"{NAME}: {failure.line(error)}", failure.exit_code(error))
+        _end(f"claudebench: {failure.line(error)}", failure.exit_code(error))
     except OSError as error:
-        _end(f"{NAME}: {error.strerror}: {error.filename or ''}", failure.FAILED)
+        _end(f"claudebench: {error.strerror}: {error.filename or ''}", failure.FAILED)
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from claudebench.cli.noun import verbs
 from claudebench.cli.options import Json  # noqa: TC001 - typer reads it
 
-app = typer.Typer(help="Begin something of your own.", no_args_is_help=True, rich_markup_mode=None)
+app = verbs()
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the form of a noun."""
+"""Options that several commands share, and the end of a help text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+NO_HELP_ASKED = {"default_map": {"help": False}}
+"""Says `--help` was not given before typer asks; it would import pydantic, a tenth of a second, to find that out."""
 UNWRAPPED = "\b\n"
 DEFAULT_URL = "http://127.0.0.1:7420"
 
@@ -38,11 +40,6 @@ IdempotencyKey = Annotated[
         "--idempotency-key", metavar="KEY", help="Name this change, so that it is done once however often it is sent."
     ),
 ]
-
-
-def noun(about: str, line: str) -> typer.Typer:
-    """Return a noun without verbs; `line` is an example of its use."""
-    return typer.Typer(help=about, epilog=example(line), no_args_is_help=True, rich_markup_mode=None)
 
 
 def example(line: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from claudebench.cli import show
-from claudebench.cli.options import noun
+from claudebench.cli.noun import verbs
 from claudebench.cli.verb import Pages, Verb, declare
 
 MODEL = "claudebench.tasks.model"
-app = noun("The ledger: tasks, each in the hands of at most one agent.", "claudebench task list --status pending")
+app = verbs()
 
 declare(
     app,

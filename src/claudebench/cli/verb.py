@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from claudebench.cli import show
-from claudebench.cli.options import DEFAULT_URL, IdempotencyKey, Json, TokenFile, Url, Workspace, example
+from claudebench.cli.options import DEFAULT_URL, NO_HELP_ASKED, IdempotencyKey, Json, TokenFile, Url, Workspace, example
 from claudebench.cli.words import MEMBERS, object_of, value_of
 from claudebench.errors import ClaudeBenchError, InvalidParams
 
@@ -89,8 +89,13 @@ class Verb:
 def declare(app: typer.Typer, *verbs: Verb) -> None:
     """Give a noun its verbs."""
     for verb in verbs:
-        cls = cast("type[TyperCommand]", partial(_Late, verb))
-        app.command(verb.name, cls=cls, help=verb.about, epilog=example(verb.example))(_unread)
+        app.command(
+            verb.name,
+            cls=cast("type[TyperCommand]", partial(_Late, verb)),
+            context_settings=NO_HELP_ASKED,
+            help=verb.about,
+            epilog=example(verb.example),
+        )(_unread)
 
 
 def _unread() -> None:
@@ -111,11 +116,24 @@ class _Late(TyperCommand):
         if self._params is None:
             built = _command(self._verb)
             self._params, self.callback = list(built.params), built.callback
+            for param in self._params:
+                param._runtime_param = _AS_TYPED  # noqa: SLF001 - where typer keeps what it would make with pydantic
         return self._params
 
     @params.setter
     def params(self, _none: list[Any]) -> None:
         """Take nothing: the base class begins with no options."""
+
+
+class _AsTyped:
+    """Takes words as they are typed: the server judges them, and pydantic takes a tenth of a second to import."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002 - the signature is typer's
+        """Return the value, an empty tuple for a list of none (typer calls this)."""
+        return () if value is None and param.multiple else value
+
+
+_AS_TYPED = _AsTyped()
 
 
 def _command(verb: Verb) -> Any:
@@ -194,6 +212,8 @@ class Place:
             return [part for each in word for part in each.split(",") if part]
         if self.kind == "object":
             return object_of(word)
+        if self.kind in ("integer", "number"):
+            return value_of(word)
         return word if self.kind else value_of(word)
 
     def _help(self) -> str:

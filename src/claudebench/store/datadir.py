@@ -65,13 +65,13 @@ class DataDir:
         self._noted: dict[str, Any] = {}
 
     def look(self) -> Holder | None:
-        """Tell who holds the directory, without holding it; None when nobody does.
+        """Tell who holds the directory, without holding it; None when nobody does, or nobody can tell.
 
         A lock is shared for the moment of the look, so a server that starts in this very moment may be refused.
         """
         try:
             fd = os.open(self.path / "lock", os.O_RDONLY)
-        except FileNotFoundError:
+        except OSError:
             return None
         try:
             if _locked(fd, fcntl.LOCK_SH):

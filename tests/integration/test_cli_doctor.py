@@ -1,0 +1,112 @@
+"""`claudebench doctor` on set-ups that are well, and on those that are broken in one place each."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.integration.test_cli import run
+
+from claudebench.testing import serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.test_cli import Ended
+
+DONE, FAILED = 0, 1
+NAMES = [
+    "settings", "data dir", "lock", "disk", "port", "server", "store", "durability", "clock",
+    "python", "packages", "open files", "memory",
+]  # fmt: skip
+NOWHERE = "http://127.0.0.1:1"
+
+
+async def doctor(folder: Path, *words: str, **variables: str) -> tuple[Ended, dict[str, dict[str, Any]]]:
+    """Type `claudebench doctor --json` for a data directory in a folder; return what it found by name."""
+    given = {"CLAUDEBENCH_DATA_DIR": str(folder / "data"), "CLAUDEBENCH_PORT": "0", **variables}
+    ended = await run(folder, "doctor", "--json", *words, environment=given)
+    told = json.loads(ended.out)
+    assert told["ok"] == (ended.code == DONE)
+    return ended, {each["name"]: each for each in told["checks"]}
+
+
+async def test_before_the_first_start_all_is_well(tmp_path: Path) -> None:
+    """Where no server was ever started nothing is bad, the missing server is noted, and nothing was made."""
+    ended, found = await doctor(tmp_path)
+
+    assert (ended.code, ended.err, list(found)) == (DONE, "", NAMES)
+    assert {each["level"] for each in found.values()} <= {"ok", "note"}
+    assert "starts with the server" in found["store"]["seen"]
+    assert all(each["why"] for each in found.values())
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - pathlib's is no less blocking
+
+
+async def test_a_running_server_is_well(tmp_path: Path) -> None:
+    """A running server is found by its data directory, its store is asked, and who holds the lock is named."""
+    async with serve(tmp_path / "data", "--durability", "always") as server:
+        ended, found = await doctor(tmp_path)
+        external, facts = await doctor(
+            tmp_path,
+            CLAUDEBENCH_DATA_DIR=str(tmp_path / "other"),
+            CLAUDEBENCH_REDIS_URL=f"unix://{server.data_dir}/store.sock",
+        )
+        (server.data_dir / "token").chmod(0o644)
+        leaking, leak = await doctor(tmp_path)
+
+    assert (ended.code, ended.err) == (DONE, "")
+    assert server.url in found["server"]["seen"]
+    assert f"server {server.process.pid} holds it" in found["lock"]["seen"]
+    assert found["durability"]["seen"].startswith("always")
+    assert "valkey" in found["store"]["seen"] or "redis" in found["store"]["seen"]
+    assert "answers in" in found["store"]["seen"]
+    assert "ahead" in found["clock"]["seen"] or "behind" in found["clock"]["seen"]
+    assert (external.code, facts["durability"]["seen"]) == (DONE, "appendonly yes, appendfsync always")
+    assert (leaking.code, leak["data dir"]["type"]) == (FAILED, f"chmod 600 {server.data_dir}/token")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "wrong"),
+    [
+        ({"CLAUDEBENCH_PROT": "1"}, [], {"settings"}),
+        ({"CLAUDEBENCH_DATA_DIR": "/dev/null/data"}, [], {"data dir"}),
+        ({}, ["--url", NOWHERE], {"server"}),
+        ({"CLAUDEBENCH_REDIS_URL": "redis://127.0.0.1:1"}, [], {"store"}),
+        ({"CLAUDEBENCH_REDIS_URL": "http://127.0.0.1"}, [], {"store"}),
+    ],
+)
+async def test_what_is_broken_is_named(
+    tmp_path: Path, variables: dict[str, str], words: list[str], wrong: set[str]
+) -> None:
+    """One thing that is wrong is the one that is bad, with what to type, and the exit code is 1."""
+    ended, found = await doctor(tmp_path, *words, **variables)
+
+    assert (ended.code, ended.err) == (FAILED, "")
+    bad = {name for name, each in found.items() if each["level"] == "bad"}
+    assert bad == wrong
+    assert all(found[name]["type"] for name in bad)
+
+
+async def test_a_taken_port_is_bad(tmp_path: Path) -> None:
+    """A port that another program listens on is bad, and another port is offered."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended, found = await doctor(tmp_path, CLAUDEBENCH_PORT=str(taken.getsockname()[1]))
+
+    assert ended.code == FAILED
+    assert found["port"]["level"] == "bad"
+    assert found["port"]["type"] == "claudebench up --port 0"
+
+
+async def test_a_person_reads_a_line_for_each_check(tmp_path: Path) -> None:
+    """Without --json each check is a line: level, name, what was seen, why it matters, what to type."""
+    given = {"CLAUDEBENCH_DATA_DIR": str(tmp_path / "data"), "CLAUDEBENCH_PORT": "0"}
+    ended = await run(tmp_path, "doctor", "--url", NOWHERE, environment=given)
+    lines = {line.split("\t")[1]: line.split("\t") for line in ended.out.splitlines()[1:]}
+
+    assert (ended.code, list(lines)) == (FAILED, NAMES)
+    assert (lines["server"][0], lines["server"][4]) == ("bad", "claudebench up")
