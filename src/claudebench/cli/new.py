@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from claudebench.cli.noun import verbs
-from claudebench.cli.options import Json  # noqa: TC001 - typer reads it
+from claudebench.cli.options import Json, example
 
 app = verbs()
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Begin something of your own."""
 
 
-@app.command()
+@app.command(epilog=example("claudebench new handler notes"))
 def handler(
     name: Annotated[str, typer.Argument(help="Name of the app, its package and its commands, such as notes.")],
     directory: Annotated[Path, typer.Option(help="Where its folder goes [default: here].")] = Path(),
