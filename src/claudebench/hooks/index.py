@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from claudebench.hooks.matching import conditions_of, fits_command
+from claudebench.hooks.globs import Globs, globs_of
+from claudebench.hooks.matching import GLOB, conditions_of, fits_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from claudebench.hooks.shell import Command
 
 PROGRAMS_KEPT_MAX = 1_000
-GLOB = frozenset("*?[")
 MARKS: dict[str, Callable[[Command], object]] = {
     "writes": lambda command: command.redirects,
     "saves": lambda command: command.redirects,
@@ -62,7 +61,7 @@ class CommandIndex:
     def __init__(self, tables: Iterable[tuple[Rule, CommandMatch]]) -> None:
         """Take them in the order of the files."""
         self._named: dict[str, list[Table]] = {}
-        self._globbed: list[tuple[str, Table]] = []
+        self._globbed: list[tuple[Globs, Table]] = []
         self._marked: dict[
             str, tuple[Callable[[Command], object], list[Table]]
         ] = {}  # for any program that redirects, is wrapped ...
@@ -70,24 +69,28 @@ class CommandIndex:
         self._kept: dict[str, _Tables] = {}
         for place, (rule, match) in enumerate(tables):
             self._add(Table(place, rule, match, conditions_of(match)))
+        self._weight = sum(globs.weight for globs, _ in self._globbed)
+        self._fixed = (len(self._globbed) >> 4) + sum(globs.fixed for globs, _ in self._globbed)
 
     def _add(self, table: Table) -> None:
         match = table.match
         for name in match.program:
             if GLOB.isdisjoint(name):
                 self._named.setdefault(name, []).append(table)
-            else:
-                self._globbed.append((name, table))
+        globs = globs_of(tuple(name for name in match.program if not GLOB.isdisjoint(name)))
+        if globs.any:
+            self._globbed.append((globs, table))
         if not match.program:
             mark = next((mark for mark in MARKS if getattr(match, mark)), None)
             (self._marked.setdefault(mark, (MARKS[mark], []))[1] if mark else self._general).append(table)
 
     def fitting(self, command: Command, line: Line) -> list[Rule]:
         """Return the rule of every table that fits a command of the line, in the order of the files."""
+        line.steps.search(self._weight, command.program, self._fixed)
+        tables = list(self._about(command))
+        line.steps.spend(len(tables))
         found = {
-            table.place: table.rule
-            for table in self._about(command)
-            if fits_command(table.match, table.conditions, command, line)
+            table.place: table.rule for table in tables if fits_command(table.match, table.conditions, command, line)
         }
         return [found[place] for place in sorted(found)]
 
@@ -105,7 +108,7 @@ class CommandIndex:
     def _of(self, program: str) -> _Tables:
         found = self._kept.get(program)
         if found is None:
-            globbed = (table for name, table in self._globbed if fnmatchcase(program, name))
+            globbed = (table for globs, table in self._globbed if globs.fit(program))
             found = _Tables([*self._named.get(program, ()), *globbed])
             if len(self._kept) < PROGRAMS_KEPT_MAX:
                 self._kept[program] = found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,10 @@ import msgspec
 
 from claudebench.hooks import expressions
 from claudebench.hooks.arguments import Arguments, read_arguments
+from claudebench.hooks.globs import Globs, globs_of
 from claudebench.hooks.hosts import hosts_in, hosts_of_words
 from claudebench.hooks.paths import PathClass, Places
+from claudebench.hooks.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 Words = tuple[str, ...]
 Classes = tuple[PathClass, ...]
 
-GLOBS_KEPT_MAX = 1_000
+VERBS_KEPT_MAX = 4_096
+GLOB = frozenset("*?[")
 _INTERPRETERS = frozenset(
     ["sh", "bash", "zsh", "dash", "ksh", "fish", "source", ".", "python", "perl", "ruby", "node", "php", "bun", "pwsh"]
 )
@@ -81,24 +83,83 @@ class CallMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Line:
-    """The script of one line where its paths lie, with what was once found out of its commands."""
+    """The script of one line where its paths lie, with what was once found out of its commands, and the steps left."""
 
     def __init__(self, script: Script, places: Places) -> None:
         self.script = script
         self.places = places
-        self._arguments: dict[tuple[Words, Words, bool], Arguments] = {}
+        self.steps = Steps()
+        self._places: dict[int, int] | None = None
+        self._arguments: dict[tuple[int, Words, bool], Arguments] = {}
+        self._sources: dict[int, list[Command]] = {}
+        self._hosts: dict[int, list[str]] = {}
+        self._said: dict[int, str] = {}
+        self._writing: list[Command] | None = None
 
     def arguments(self, command: Command, values: Words, *, own: bool) -> Arguments:
         """Return the options and operands of a command of the line, sorted once for all tables."""
-        key = (command.words, values, own)
+        key = (id(command), values, own)
         found = self._arguments.get(key)
         if found is None:
+            self.steps.spend(len(command.words) >> 3)
             found = self._arguments[key] = read_arguments(command.words, values, own=own)
         return found
 
     def touches(self, wanted: Classes, path: str, command: Command) -> bool:
         """Whether a path, as the command sees it, is of one of these classes."""
         return not self.places.classes(path, command.directory).isdisjoint(wanted)
+
+    def fits(self, globs: Globs, text: str) -> bool:
+        """Whether one of some globs fits a text."""
+        if globs.weight or globs.fixed:
+            self.steps.search(globs.weight, text, globs.fixed)
+        return globs.fit(text)
+
+    def finds(self, pattern: str, text: str) -> bool:
+        """Whether an expression matches somewhere in a text."""
+        self.steps.search(expressions.weight(pattern), text)
+        return expressions.found(pattern, text)
+
+    def hosts(self, command: Command) -> list[str]:
+        """Return the hosts that a command names."""
+        found = self._hosts.get(id(command))
+        if found is None:
+            found = self._hosts[id(command)] = list(hosts_of_words(command.words))
+        self.steps.spend(len(found))
+        return found
+
+    def said(self, command: Command) -> str:
+        """Return a command as `gets` names it."""
+        found = self._said.get(id(command))
+        if found is None:
+            found = self._said[id(command)] = " ".join((command.program, *command.words[1:]))
+        return found
+
+    def sources(self, command: Command) -> list[Command]:
+        """Return the commands whose output it gets: by a pipe, a substitution, a variable, a file they wrote."""
+        found = self._sources.get(id(command))
+        if found is None:
+            found = self._sources[id(command)] = list(_sources(command, self))
+        self.steps.spend(len(found))
+        return found
+
+    def before(self, command: Command) -> tuple[Command, ...]:
+        """Return the commands before one of the line."""
+        return self.script.commands[: self._place(command)]
+
+    def writers_before(self, command: Command) -> list[Command]:
+        """Return the commands before one of the line that write a file."""
+        if self._writing is None:
+            self._writing = [one for one in self.script.commands if any(r.writes for r in one.redirects)]
+        place = self._place(command)
+        found = [one for one in self._writing if self._place(one) < place]
+        self.steps.spend(len(found))
+        return found
+
+    def _place(self, command: Command) -> int:
+        if self._places is None:
+            self._places = {id(one): at for at, one in enumerate(self.script.commands)}
+        return self._places.get(id(command), 0)
 
 
 Condition = Callable[[CommandMatch, "Command", Line], object]
@@ -132,32 +193,53 @@ def _fits_words(match: CommandMatch, command: Command, line: Line) -> bool:
     found = line.arguments(command, match.values, own=match.own)
     operands = found.operands
     if match.verb:
-        length = _verb_length(match.verb, operands)
+        length = _verb_length(match.verb, operands, line)
         if not length:
             return False
         operands = operands[length:]
-    if not _fits_options(match, found):
+    if (match.flags or match.without) and not _fits_options(match, found, line):
         return False
     if match.operands_max is not None and len(operands) > match.operands_max:
         return False
-    if match.operands and not any(expressions.whole(match.operands, one) for one in operands):
+    if match.operands and not _is_operand(match.operands, operands, line):
         return False
     return not match.paths or _points(match, command, operands, line)
 
 
-def _verb_length(verbs: Words, operands: Sequence[str]) -> int:
+def _is_operand(pattern: str, operands: Sequence[str], line: Line) -> bool:
+    weight = expressions.weight(pattern)
+    for one in operands:
+        line.steps.search(weight, one)
+        if expressions.whole(pattern, one):
+            return True
+    return False
+
+
+def _verb_length(verbs: Words, operands: Sequence[str], line: Line) -> int:
     """Return how many operands the verb takes that fits, or 0."""
     if operands and operands[0] in verbs:
         return 1
-    for verb in verbs:
-        parts = verb.split()
-        if len(parts) <= len(operands) and all(map(fnmatchcase, operands, parts)):
+    several = _several(verbs)
+    if several:
+        line.steps.spend(len(several) >> 2)
+    for parts in several:
+        if len(parts) <= len(operands) and all(map(line.fits, parts, operands)):
             return len(parts)
     return 0
 
 
-def _fits_options(match: CommandMatch, found: Arguments) -> bool:
+@lru_cache(maxsize=VERBS_KEPT_MAX)
+def _several(verbs: Words) -> tuple[tuple[Globs, ...], ...]:
+    """Return the verbs that are more than one plain word."""
+    parts = (verb.split() for verb in verbs)
+    return tuple(
+        tuple(globs_of((one,)) for one in verb) for verb in parts if len(verb) > 1 or not GLOB.isdisjoint(verb[0])
+    )
+
+
+def _fits_options(match: CommandMatch, found: Arguments, line: Line) -> bool:
     """Whether every entry of `flags` is there, and nothing of `without`."""
+    line.steps.spend((len(match.flags) + len(match.without)) * (1 + (len(found.options) >> 3)) >> 1)
     return all(any(found.has(one, abbreviated=True) for one in entry.split()) for entry in match.flags) and not any(
         found.has(one, abbreviated=False) for one in match.without
     )
@@ -168,6 +250,7 @@ def _points(match: CommandMatch, command: Command, operands: Sequence[str], line
         operands = [word[len(match.prefix) :] for word in command.words[1:] if word.startswith(match.prefix)]
     if match.last:
         operands = operands[-1:]
+    line.steps.spend(len(operands))
     return any(line.touches(match.paths, word, command) for word in operands)
 
 
@@ -184,6 +267,7 @@ def _is_unwrapped(match: CommandMatch, command: Command, _line: Line) -> bool:
 
 
 def _writes(match: CommandMatch, command: Command, line: Line) -> bool:
+    line.steps.spend(len(command.redirects))
     return any(each.writes and line.touches(match.writes, each.target, command) for each in command.redirects)
 
 
@@ -195,28 +279,30 @@ def _saves(_match: CommandMatch, command: Command, _line: Line) -> bool:
     return any(r.writes and not r.target.isdigit() and not r.target.startswith("/dev/") for r in command.redirects)
 
 
-def _assigns(match: CommandMatch, command: Command, _line: Line) -> bool:
-    return any(fnmatchcase(f"{name}={value}", one) for name, value in command.assignments for one in match.assigns)
+def _assigns(match: CommandMatch, command: Command, line: Line) -> bool:
+    globs = globs_of(match.assigns)
+    return any(line.fits(globs, f"{name}={value}") for name, value in command.assignments)
 
 
 def _runs_output(match: CommandMatch, command: Command, line: Line) -> bool:
     start, end = command.code_from
+    line.steps.spend(end - start)
     return any(one.program in match.output_of for one in line.script.commands[start:end])
 
 
-def _names_hosts(match: CommandMatch, command: Command, _line: Line) -> bool:
-    return _names_host(match.hosts, hosts_of_words(command.words))
+def _names_hosts(match: CommandMatch, command: Command, line: Line) -> bool:
+    return _names_host(match.hosts, line.hosts(command), line.steps)
 
 
-def _holds_text(match: CommandMatch, command: Command, _line: Line) -> bool:
+def _holds_text(match: CommandMatch, command: Command, line: Line) -> bool:
     pattern = match.text or ""
-    return expressions.found(pattern, " ".join(command.words)) or (
-        bool(command.stdin) and expressions.found(pattern, str(command.stdin))
+    return line.finds(pattern, " ".join(command.words)) or (
+        bool(command.stdin) and line.finds(pattern, str(command.stdin))
     )
 
 
-def _names_others(match: CommandMatch, command: Command, _line: Line) -> bool:
-    return not _only_names(match.except_hosts, command.words)
+def _names_others(match: CommandMatch, command: Command, line: Line) -> bool:
+    return not _only_names(match.except_hosts, command.words, line.steps)
 
 
 def _carries(match: CommandMatch, command: Command, line: Line) -> bool:
@@ -227,7 +313,6 @@ def _carries(match: CommandMatch, command: Command, line: Line) -> bool:
 
 
 def _sources(command: Command, line: Line) -> Iterator[Command]:
-    """Yield the commands whose output it gets: by a pipe, a substitution, a variable, or a file that they wrote."""
     yield from _printed_by(command, line.script)
     for writer in _writers(command, line):
         yield writer
@@ -241,7 +326,7 @@ def _printed_by(command: Command, script: Script) -> Iterator[Command]:
 
 def _writers(command: Command, line: Line) -> Iterator[Command]:
     """Yield the commands before it that write a file which it names."""
-    writers = [one for one in _before(command, line.script) if any(r.writes for r in one.redirects)]
+    writers = line.writers_before(command)
     if not writers:
         return
     absolute = line.places.absolute
@@ -256,31 +341,37 @@ def _named(command: Command) -> Iterator[str]:
     yield from (redirect.target for redirect in command.redirects if not redirect.writes)
 
 
-def _before(command: Command, script: Script) -> tuple[Command, ...]:
-    return script.commands[: next((at for at, one in enumerate(script.commands) if one is command), 0)]
-
-
 def _gets(match: CommandMatch, command: Command, line: Line) -> bool:
-    return any(_names_path(match.reads, one, (), line) for one in _sources(command, line))
+    return any(_names_path(match.reads, one, (), line) for one in line.sources(command))
 
 
 def _gets_from(match: CommandMatch, command: Command, line: Line) -> bool:
-    told = [" ".join((one.program, *one.words[1:])) for one in _sources(command, line)]
-    return any(fnmatchcase(each, one) for each in told for one in match.gets)
+    globs = globs_of(match.gets)
+    return any(line.fits(globs, line.said(one)) for one in line.sources(command))
 
 
 def _runs_fetched(match: CommandMatch, command: Command, line: Line) -> bool:
     ran = _file_run(command)
     if not ran:
         return False
-    programs, script, absolute = match.fetched_by, line.script, line.places.absolute
+    absolute = line.places.absolute
     path = absolute(ran, command.directory)
     return any(
         path == absolute(name, one.directory)
-        for one in _before(command, script)
-        if one.program in programs or any(each.program in programs for each in _printed_by(one, script))
+        for one in line.before(command)
+        if _fetches(match.fetched_by, one, line)
         for name in _saved(one)
     )
+
+
+def _fetches(programs: Words, command: Command, line: Line) -> bool:
+    """Whether a command is one of these programs, or gets the output of one; what it saves is looked at next."""
+    printed = list(_printed_by(command, line.script))
+    line.steps.spend(1 + len(printed))
+    if command.program not in programs and not any(each.program in programs for each in printed):
+        return False
+    line.steps.spend(len(command.words))
+    return True
 
 
 def _file_run(command: Command) -> str:
@@ -305,6 +396,7 @@ def _saved(command: Command) -> Iterator[str]:
 
 def _names_path(wanted: Classes, command: Command, values: Words, line: Line) -> bool:
     skip = False
+    line.steps.spend(len(command.words) + len(command.redirects) >> 1)
     for word in command.words[1:]:
         if skip or word in values:
             skip = not skip
@@ -335,41 +427,67 @@ CONDITIONS: tuple[tuple[Words, Condition], ...] = (
 )
 
 
-def fits_file(match: FileMatch, path: str, content: str, places: Places) -> bool:
+def fits_file(match: FileMatch, path: str, content: str, places: Places, steps: Steps) -> bool:
     """Whether every condition of the table holds for a file."""
+    steps.spend(1)
     if match.paths and places.classes(path).isdisjoint(match.paths):
         return False
-    if match.like and not _is_like(match.like, path, places):
+    if match.like and not _is_like(match.like, path, places, steps):
         return False
-    if match.unlike and _is_like(match.unlike, path, places):
+    if match.unlike and _is_like(match.unlike, path, places, steps):
         return False
-    return not match.text or expressions.found(match.text, content)
+    return not match.text or _holds(match.text, content, steps)
 
 
-def _is_like(wanted: Words, path: str, places: Places) -> bool:
-    return any(fnmatchcase(places.absolute(path), one) for one in wanted)
+def _is_like(wanted: Words, path: str, places: Places, steps: Steps) -> bool:
+    globs, absolute = globs_of(wanted), places.absolute(path)
+    steps.search(globs.weight, absolute, globs.fixed)
+    return globs.fit(absolute)
 
 
-def fits_call(match: CallMatch, call: ToolCall) -> bool:
+def _holds(pattern: str, text: str, steps: Steps) -> bool:
+    steps.search(expressions.weight(pattern), text)
+    return expressions.found(pattern, text)
+
+
+class Told:
+    """The texts in the parameters of a call and the hosts in them, found once for all tables, and the steps left."""
+
+    def __init__(self, call: ToolCall) -> None:
+        self.steps = Steps()
+        self.texts = call.texts
+        self._hosts: list[str] | None = None
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts of the URLs in the texts."""
+        if self._hosts is None:
+            self._hosts = list(hosts_in(self.texts))
+        self.steps.spend(len(self._hosts))
+        return self._hosts
+
+
+def fits_call(match: CallMatch, told: Told) -> bool:
     """Whether every condition of the table holds for the parameters of a tool."""
-    return (not match.hosts or _names_host(match.hosts, hosts_in(call.texts))) and (
-        not match.text or any(expressions.found(match.text, text) for text in call.texts)
+    told.steps.spend(1)
+    return (not match.hosts or _names_host(match.hosts, told.hosts, told.steps)) and (
+        not match.text or any(_holds(match.text, text, told.steps) for text in told.texts)
     )
 
 
-def _names_host(wanted: Words, hosts: Iterable[str]) -> bool:
-    fits = _any_of(wanted).match
-    return any(fits(host) for host in hosts)
+def _names_host(wanted: Words, hosts: Iterable[str], steps: Steps) -> bool:
+    globs = globs_of(wanted)
+    for host in hosts:
+        steps.search(globs.weight, host, globs.fixed)
+        if globs.fit(host):
+            return True
+    return False
 
 
-@lru_cache(maxsize=GLOBS_KEPT_MAX)
-def _any_of(globs: Words) -> re.Pattern[str]:
-    return re.compile("|".join(map(translate, globs)))
-
-
-def _only_names(wanted: Words, words: tuple[str, ...]) -> bool:
+def _only_names(wanted: Words, words: tuple[str, ...], steps: Steps) -> bool:
     """Whether the URLs of a command, or else the hosts that it names without a scheme, are all of these."""
+    steps.spend(len(words))
     words = tuple(word for word in words if not word.startswith(_BUCKETS))
     bare = hosts_of_words(tuple(word for word in words if not word.startswith("-")))
     named = list(hosts_in(words)) or [host for host in bare if "." in host or host in wanted]
-    return bool(named) and all(_names_host(wanted, [host]) for host in named)
+    return bool(named) and all(_names_host(wanted, [host], steps) for host in named)

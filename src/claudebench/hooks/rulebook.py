@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from claudebench.errors import SettingsError, nearest
+from claudebench.hooks import expressions
 from claudebench.hooks.model import STRICTNESS
-from claudebench.hooks.rulefile import FILE_BYTES_MAX, RuleFile, read
+from claudebench.hooks.rulefile import FILE_BYTES_MAX, RuleFile, expressions_of, read
 from claudebench.hooks.rules import Rule, RuleSet
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class _Kept(msgspec.Struct):
 @cache
 def builtin_file() -> RuleFile:
     """Return the rules that come with the guard."""
-    return read(resources.files("claudebench.hooks").joinpath("rulesets", "builtin.toml").read_text(), "builtin.toml")
+    text = resources.files("claudebench.hooks").joinpath("rulesets", "builtin.toml").read_text()
+    file = read(text, "builtin.toml")
+    expressions.vouch(expressions_of(file.rules))
+    return file
 
 
 @cache

@@ -8,23 +8,28 @@
 from __future__ import annotations
 
 import re
-import tomllib
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
 from claudebench.errors import SettingsError, nearest
-from claudebench.hooks import expressions
+from claudebench.hooks import expressions, globs, toml
 from claudebench.hooks.matching import CallMatch, CommandMatch, FileMatch
 from claudebench.hooks.model import FailMode, Severity
 from claudebench.hooks.paths import PATH_CLASSES
 from claudebench.hooks.rules import Rule, RuleAction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-FILE_BYTES_MAX = 1 << 20
-ENTRIES_MAX = 10_000
+FILE_BYTES_MAX = 256 * 1024
+ENTRIES_MAX = 2_000
+EXPRESSIONS_MAX = 500  # different ones in a file, globs that are no words and stars included
+SIZES_MAX = 50_000  # of all of them together, as RE2 counts instructions
+LIST_MAX = 256  # of one table; globs, which are cheap to ask, may be more
+GLOBS = frozenset(["program", "gets", "assigns", "hosts", "except_hosts", "like", "unlike"])
+QUOTED_MAX = 80
 _TABLES = (("command", CommandMatch), ("file", FileMatch), ("call", CallMatch))
 
 
@@ -58,15 +63,24 @@ def read(text: str, file: str) -> RuleFile:
         SettingsError: names the file, the entry and the key that is wrong, and the nearest right one.
     """
     try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        table = toml.loads(text)
+    except ValueError as error:
         raise SettingsError(f"{file}: {error}") from error
     _known_keys(table, ("rule", "override", "hook"), file)
+    rules = tuple(_rule(raw, where) for raw, where in _entries(table, "rule", "id", file))
+    _compile(rules, file)
     return RuleFile(
-        tuple(_rule(raw, where) for raw, where in _entries(table, "rule", "id", file)),
+        rules,
         tuple(_converted(raw, Override, where) for raw, where in _entries(table, "override", "id", file)),
         tuple(_converted(raw, Switch, where) for raw, where in _entries(table, "hook", "name", file)),
     )
+
+
+def expressions_of(rules: Iterable[Rule]) -> Iterator[str]:
+    """Yield every regular expression that asking these rules may take."""
+    for rule in rules:
+        yield from _patterns(rule)
+        yield from map(globs.expression, filter(globs.needs_expression, _globs(rule)))
 
 
 def _entries(table: dict[str, Any], kind: str, key: str, file: str) -> list[tuple[dict[str, Any], str]]:
@@ -77,13 +91,14 @@ def _entries(table: dict[str, Any], kind: str, key: str, file: str) -> list[tupl
     seen: set[str] = set()
     found = []
     for at, one in enumerate(raw, 1):
-        name = repr(one[key]) if isinstance(one, dict) and key in one else f"number {at}"
+        named = isinstance(one, dict) and isinstance(one.get(key), str)
+        name = repr(one[key][:QUOTED_MAX]) if named else f"number {at}"
         where = f"{file}: {kind} {name}"
         if not isinstance(one, dict):
             raise SettingsError(f"{where}: must be a table")
-        if name in seen:
+        if named and one[key] in seen:
             raise SettingsError(f"{where} stands there twice")
-        seen.add(name)
+        seen.add(one[key] if named else name)
         found.append((one, where))
     return found
 
@@ -107,6 +122,7 @@ def _rule(raw: dict[str, Any], where: str) -> Rule:
     return rule
 
 
+@cache
 def _fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(field.name for field in msgspec.structs.fields(struct))
 
@@ -114,8 +130,9 @@ def _fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
 def _known_keys(table: dict[str, Any], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            like = nearest(key, known)
-            raise SettingsError(f"{where}: unknown key {key!r}" + (f"; did you mean {like!r}?" if like else ""))
+            shown = key[:QUOTED_MAX]
+            like = nearest(shown, known)
+            raise SettingsError(f"{where}: unknown key {shown!r}" + (f"; did you mean {like!r}?" if like else ""))
 
 
 def _hint(message: str, raw: dict[str, Any]) -> str:
@@ -139,14 +156,52 @@ def _sound(rule: Rule, where: str) -> None:
         raise SettingsError(f"{where}: 'rewrite' is for commands, not for files or calls")
     if CommandMatch() in rule.command or FileMatch() in rule.file or CallMatch() in rule.call:
         raise SettingsError(f"{where}: an empty table would fit everything")
-    patterns = [match.operands for match in rule.command] + [match.text for match in rule.command]
-    patterns += [match.text for match in rule.file] + [match.text for match in rule.call]
-    for pattern in filter(None, patterns):
-        _compiles(pattern, where)
+    for table in (*rule.command, *rule.file, *rule.call):
+        long = [name for name in _fields(type(table)) if name not in GLOBS and _length(getattr(table, name)) > LIST_MAX]
+        if long:
+            raise SettingsError(f"{where}: {long[0]!r} has more than {LIST_MAX} entries")
+    if not all(verb.split() for match in rule.command for verb in match.verb):
+        raise SettingsError(f"{where}: a verb needs a word")
 
 
-def _compiles(pattern: str, where: str) -> None:
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, tuple) else 0
+
+
+def _patterns(rule: Rule) -> Iterator[str]:
+    for match in rule.command:
+        yield from filter(None, (match.operands, match.text))
+    yield from filter(None, [match.text for match in rule.file] + [match.text for match in rule.call])
+
+
+def _globs(rule: Rule) -> Iterator[str]:
+    yield from map(str.lower, rule.tools)
+    for match in rule.command:
+        yield from (*match.program, *match.gets, *match.assigns, *match.hosts, *match.except_hosts)
+        yield from (part for verb in match.verb for part in verb.split())
+    for file in rule.file:
+        yield from (*file.like, *file.unlike)
+    for call in rule.call:
+        yield from call.hosts
+
+
+def _compile(rules: Iterable[Rule], file: str) -> None:
+    """Refuse expressions that are none, or that are more than a file may bring."""
+    sizes: dict[str, int] = {}
+    for rule in rules:
+        for pattern in expressions_of((rule,)):
+            if pattern not in sizes:
+                sizes[pattern] = _compiles(pattern, f"{file}: rule {rule.id!r}")
+            if len(sizes) > EXPRESSIONS_MAX or sum(sizes.values()) > SIZES_MAX:
+                raise SettingsError(
+                    f"{file}: more than {EXPRESSIONS_MAX} expressions and globs, or together larger than {SIZES_MAX} "
+                    "instructions of RE2; write fewer or simpler ones"
+                )
+
+
+def _compiles(pattern: str, where: str) -> int:
     try:
-        expressions.check(pattern)
+        return expressions.check(pattern)
     except ValueError as error:
-        raise SettingsError(f"{where}: {pattern!r} is no regular expression (RE2 syntax): {error}") from None
+        shown = pattern if len(pattern) <= QUOTED_MAX else f"{pattern[:QUOTED_MAX]}..."
+        raise SettingsError(f"{where}: {shown!r} is no regular expression (RE2 syntax): {error}") from None

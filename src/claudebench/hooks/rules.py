@@ -9,18 +9,20 @@ but for `flags`, where each entry must hold and offers its alternatives separate
 from __future__ import annotations
 
 import hashlib
-from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
+from claudebench.hooks.globs import globs_of
 from claudebench.hooks.handed import handed
 from claudebench.hooks.index import CommandIndex
-from claudebench.hooks.matching import CallMatch, CommandMatch, FileMatch, Line, fits_call, fits_file
+from claudebench.hooks.matching import CallMatch, CommandMatch, FileMatch, Line, Told, fits_call, fits_file
 from claudebench.hooks.model import FailMode, Severity
+from claudebench.hooks.steps import Steps, TooManySteps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from claudebench.hooks.model import ToolCall
     from claudebench.hooks.paths import Places
@@ -48,7 +50,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def covers(self, tool: str) -> bool:
         """Whether the rule is meant for this tool."""
-        return not self.tools or any(fnmatchcase(tool.lower(), one.lower()) for one in self.tools)
+        return not self.tools or globs_of(tuple(map(str.lower, self.tools))).fit(tool.lower())
 
     @property
     def whole_tools(self) -> bool:
@@ -61,6 +63,14 @@ class Hit(msgspec.Struct, frozen=True):
 
     rule: Rule
     command: Command | None = None
+
+
+TOO_MUCH = Rule(
+    id="too-much",
+    severity="medium",
+    action="ask",
+    reason="this call and the rules in force are together more than the guard may look at; split it into several.",
+)
 
 
 class RuleSet:
@@ -83,27 +93,40 @@ class RuleSet:
     def on_script(self, script: Script, places: Places, tool: str = "Bash") -> list[Hit]:
         """Return every rule that fits a command of the script."""
         line = Line(script, places)
-        hits = [Hit(rule, command) for command in script.commands for rule in self._fitting(command, line, tool)]
-        return hits + [
-            Hit(msgspec.structs.replace(rule, action="ask", reason=f"{HANDED} {rule.reason}"), command)
-            for command in handed(script, self._commands.names)
-            for rule in self._fitting(command, line, tool)
-            if rule.action == "deny"
-        ]
+        return _counted(chain(self._hits(script.commands, line, tool), self._handed(script, line, tool)))
 
-    def _fitting(self, command: Command, line: Line, tool: str) -> list[Rule]:
-        return [rule for rule in self._commands.fitting(command, line) if rule.covers(tool)]
+    def _hits(self, commands: Iterable[Command], line: Line, tool: str) -> Iterator[Hit]:
+        for command in commands:
+            for rule in self._commands.fitting(command, line):
+                if rule.covers(tool):
+                    yield Hit(rule, command)
+
+    def _handed(self, script: Script, line: Line, tool: str) -> Iterator[Hit]:
+        """Yield what would be denied among the words of programs that may run them, as something to ask about."""
+        commands = list(handed(script, self._commands.names))
+        for hit in self._hits(commands, line, tool):
+            if hit.rule.action == "deny":
+                reason = f"{HANDED} {hit.rule.reason}"
+                yield Hit(msgspec.structs.replace(hit.rule, action="ask", reason=reason), hit.command)
 
     def on_file(self, path: str, content: str, places: Places, tool: str = "Write") -> list[Hit]:
         """Return every rule that fits a file that is about to be written."""
-        return [
-            Hit(rule) for rule, match in self._files if fits_file(match, path, content, places) and rule.covers(tool)
-        ]
+        steps = Steps()
+        return _counted(
+            Hit(rule)
+            for rule, match in self._files
+            if fits_file(match, path, content, places, steps) and rule.covers(tool)
+        )
 
     def on_call(self, call: ToolCall, *, other: bool) -> list[Hit]:
         """Return every rule that fits the tool or its parameters; `other`: it is neither a shell nor a writer."""
         candidates = self._about(call.tool, other=other) if self._calls else []
-        return [Hit(rule) for rule in candidates if rule.whole_tools or any(fits_call(m, call) for m in rule.call)]
+        if not candidates:
+            return []
+        told = Told(call)
+        return _counted(
+            Hit(rule) for rule in candidates if rule.whole_tools or any(fits_call(m, told) for m in rule.call)
+        )
 
     def asks_about(self, tool: str, *, other: bool) -> bool:
         """Whether any rule may have something to say of a tool by its name or its parameters."""
@@ -115,6 +138,17 @@ class RuleSet:
             covering = [rule for rule in self._calls if (rule.tools or other) and rule.covers(tool)]
             found = _keep(self._by_tool, (tool, other), covering)
         return found
+
+
+def _counted(hits: Iterator[Hit]) -> list[Hit]:
+    """Return all hits; those up to where the steps ended, and that they did."""
+    found: list[Hit] = []
+    try:
+        for hit in hits:
+            found.append(hit)  # noqa: PERF402 - what was found before the steps ended counts
+    except TooManySteps:
+        found.append(Hit(TOO_MUCH))
+    return found
 
 
 def _keep(kept: dict[_Kept, list], name: _Kept, found: list) -> list:  # type: ignore[type-arg]
