@@ -69,8 +69,6 @@ def test_dots_in_strings_and_comments_are_no_keys() -> None:
     dotted = "a.b.c.d.e.f.g.h"
     keys = f"text = '''{dotted}'''\ngets = ['{dotted}', \"\\\"{dotted}\"] # ''' {dotted}"
     text = f"# {dotted} ' \"\n" + rule(1, keys)
-        1, f"text = '''{dotted}'''\ngets = ['{dotted}', \"\\\"{dotted}\"] # ''' {dotted}"
-    )
 
     (found,) = read(text, "f.toml").rules
 
