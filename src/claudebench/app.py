@@ -109,6 +109,7 @@ class App:
         self.connection: Connection
         self.observer: Observer
         self.spool: Spool
+        self.chain: Chain
         self.api = Api(__version__, TOLD)
         self.data_dir = DataDir(settings.data_dir)
         self._given_ms = given_ms
@@ -199,13 +200,14 @@ class App:
         facts = EventLog(self.connection, Catalogue((*EVENTS, *self._apps.events)))
         self.observer = observer = Observer(self.connection, self.durability, __version__, self._disk_keeps_up)
         spool = self.spool = Spool(facts)
+        chain = self.chain = self._chain()
         workspaces = Workspaces(self.connection)
         stores: dict[type, Any] = {
             TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days, watch=workspaces.enter),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
             Workspaces: workspaces,
-            Chain: self._chain(),
+            Chain: chain,
             Rulebook: self._rulebook(),
             Spool: spool,
             Observer: observer,
@@ -268,10 +270,10 @@ def _guard_failed(call: ToolCall, error: Exception) -> None:
 
 
 def _rules_unreadable(message: str) -> None:
-    log.error("a file of rules cannot be read; what it last said stays in force", error=message)
+    log.error("a file of rules does not count as it did", error=message)
 
 
-def _link_failed(link: Link, error: Exception) -> None:
+def _link_failed(link: Link, error: BaseException) -> None:
     _link_error("a hook failed and decided by its fail mode", hook=link.name, fail_mode=link.fail_mode, exc_info=error)
 
 

@@ -180,6 +180,19 @@ def test_rules_in_force_are_listed_with_their_origin(tmp_path: Path) -> None:
     assert "from      a file" in guard(tmp_path, "rules", "show", "r").stdout
 
 
+def test_the_files_in_force_are_listed(tmp_path: Path) -> None:
+    """A list of rules says which files count, which may loosen, and that the user has none."""
+    own = tmp_path / ".claudebench" / "rules.toml"
+    own.parent.mkdir()
+    own.write_text(RULE)
+    (tmp_path / "claudebench.toml").write_text(f'rules = "{tmp_path / "mine.toml"}"\n')
+    absent, found = json.loads(guard(tmp_path, "rules", "list", "--json").stdout)["files"]
+
+    assert absent == {"path": str(tmp_path / "mine.toml"), "there": False}
+    assert (found["path"], found["rules"], found["loosens"]) == (str(own), 1, False)
+    assert "rules: 1, overrides: 0; may only tighten" in guard(tmp_path, "rules", "list").stdout
+
+
 def test_a_repository_is_signed_by_the_operator(tmp_path: Path) -> None:
     """What a repository loosens counts once the operator has signed it, and without an operator it cannot be."""
     (tmp_path / ".claudebench").mkdir()

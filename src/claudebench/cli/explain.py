@@ -26,7 +26,7 @@ STDIN_SHOWN_MAX = 120
 
 def explain(line: str, *, cwd: Path, tool: str, json: bool) -> None:
     """Print what the guard reads in a line and what it decides."""
-    rules, root = in_force(cwd)
+    rules, root, _ = in_force(cwd)
     call = ToolCall(tool, _params(line, kind_of(tool)), cwd=str(cwd.absolute()), root=root)
     told = as_data(Guard(rules).explain(call))
     if json:

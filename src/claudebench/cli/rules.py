@@ -29,12 +29,34 @@ def in_force(cwd: Path) -> Ground:
     return Rulebook(settings.rules, Signature(settings.data_dir)).look(str(cwd.absolute()))
 
 
+def _files(found: Ground) -> list[dict[str, Any]]:
+    """Return the files in force and what they say, the user's also when it is not there."""
+    told = [
+        {
+            "path": layer.path,
+            "there": True,
+            "rules": len(layer.file.rules),
+            "overrides": len(layer.file.overrides),
+            "loosens": layer.loosens,
+            "trouble": layer.trouble or None,
+        }
+        for layer in found.layers
+    ]
+    user = str(load().rules)
+    if user not in [layer.path for layer in found.layers]:
+        told.insert(0, {"path": user, "there": False})
+    return told
+
+
 def show_all(cwd: Path, *, json: bool) -> None:
     """Print every rule in force in a folder, and where it comes from."""
-    found = in_force(cwd).rules
+    ground = in_force(cwd)
+    found, files = ground.rules, _files(ground)
     if json:
         told = [{**_head(rule), "reason": rule.reason} for rule in found.rules]
-        print(jsonlib.dumps({"version": found.version, "trouble": found.trouble or None, "rules": told}))
+        print(
+            jsonlib.dumps({"version": found.version, "trouble": found.trouble or None, "files": files, "rules": told})
+        )
         return
     table = Table(title=f"{len(found.rules)} rules, version {found.version}")
     for column in ("id", "severity", "tools", "action", "from", "reason"):
@@ -43,6 +65,8 @@ def show_all(cwd: Path, *, json: bool) -> None:
         head = _head(rule)
         table.add_row(rule.id, rule.severity, ", ".join(head["tools"]), rule.action, head["from"], rule.reason)
     Console(markup=False).print(table)
+    for file in files:
+        print(f"{file['path']}: {_said(file)}")
     if found.trouble:
         print(f"every call asks, since a file cannot be used: {found.trouble}")
 
@@ -83,8 +107,15 @@ def sign(file: Path, data_dir: Path | None) -> None:
     """Let a repository's file loosen rules, as it stands now."""
     text = text_of(file)
     read(text, str(file))
-    Signature(load(data_dir=data_dir).data_dir).sign(str(file.absolute()), text)
+    Signature(load(data_dir=data_dir).data_dir).sign(str(file), text)
     print(f"{file}: signed as it stands; any change of it needs a new signature")
+
+
+def _said(file: dict[str, Any]) -> str:
+    if not file["there"]:
+        return "is not there, so there are no rules of yours"
+    may = "may loosen" if file["loosens"] else "may only tighten"
+    return str(file["trouble"] or f"rules: {file['rules']}, overrides: {file['overrides']}; {may}")
 
 
 def _head(rule: Rule) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The chain: deciders one after the other, by priority. The assessment's HookManager.
 
 A link that needs no event loop is called at once; only one that does gets a timeout. Each link sees the rewrite of the
-one before. The first deny ends; an ask is remembered unless a later link denies. A link that fails or takes too long
-decides by its fail mode. Links that judge `again` see the parameters once more when a later link has changed them.
+one before. The first deny ends; an ask is remembered unless a later link denies. A link that fails decides by its fail
+mode: one that raises whatever it be, takes too long, is busy, or answers what is no decision. Links that judge `again`
+see the parameters once more when a later link has changed them.
 """
 
 from __future__ import annotations
@@ -32,8 +33,13 @@ HookKind = Literal[
     "notification",
 ]
 LINKS_MAX = 256
+FAILURES = ("failed", "took too long", "is busy")
 _DECLARED = "__claudebench_hook__"
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+class Busy(Exception):
+    """The calls before this one keep a link from looking at it."""
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +85,7 @@ class Link(msgspec.Struct, kw_only=True):
     fail_mode: FailMode = "deny"
     enabled: bool = True
     again: bool = False
+    failures: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(FAILURES, 0))
 
     @classmethod
     def of(cls, function: Callable[[ToolCall], Any], name: str = "") -> Link:
@@ -108,7 +115,7 @@ class Chain:
     """Links in order of priority (lower first; equal ones as they were added)."""
 
     def __init__(
-        self, links: Iterable[Link] = (), *, on_error: Callable[[Link, Exception], None] | None = None
+        self, links: Iterable[Link] = (), *, on_error: Callable[[Link, BaseException], None] | None = None
     ) -> None:
         """Take the first links, and whom to tell when a link fails."""
         self._on_error = on_error
@@ -183,20 +190,49 @@ class Chain:
             if inspect.isawaitable(decision):
                 async with asyncio.timeout(link.timeout_s):
                     decision = await decision
-        except Exception as error:  # noqa: BLE001 - a link is foreign code; its fail mode decides
+            return decision if decision is None or decision is ALLOW else _checked(decision)
+        except BaseException as error:
+            if _is_ours(error):
+                raise
             return self._failed(link, error)
-        if decision is None or isinstance(decision, Decision):
-            return decision
-        return self._failed(link, TypeError(f"a link answers a Decision or None, not {type(decision).__name__}"))
 
-    def _failed(self, link: Link, error: Exception) -> Decision:
+    def _failed(self, link: Link, error: BaseException) -> Decision:
+        trouble = FAILURES[1 if isinstance(error, TimeoutError) else 2 if isinstance(error, Busy) else 0]
+        link.failures[trouble] += 1
         if self._on_error is not None:
             self._on_error(link, error)
-        trouble = "took too long" if isinstance(error, TimeoutError) else f"failed ({type(error).__name__})"
-        told = f"the hook {link.name} {trouble}; its fail mode is {link.fail_mode}."
+        shown = f"failed ({type(error).__name__})" if trouble == FAILURES[0] else trouble
+        told = f"the hook {link.name} {shown}; its fail mode is {link.fail_mode}."
         if link.fail_mode == "allow":
             return Decision("allow", warnings=(told,))
         return Decision(link.fail_mode, told, f"hook:{link.name}", severity="high")
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the call itself is given up: its task is cancelled, or closed after its loop has ended."""
+    if not isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return False
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return True
+    return task is None or task.cancelling() > 0
+
+
+def _checked(decision: object) -> Decision:
+    """Return a decision whose every field is what it should be, so that it can be answered and recorded.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: a field of it is wrong.
+    """
+    if not isinstance(decision, Decision):
+        raise TypeError(f"a link answers a Decision or None, not {type(decision).__name__}")
+    checked = msgspec.convert(msgspec.structs.asdict(decision), Decision)
+    if checked.decision == "rewrite" and checked.modified is None:
+        raise ValueError("a rewrite needs `modified`")
+    msgspec.json.encode(checked)
+    return checked
 
 
 def _take(decision: Decision, course: _Course) -> bool:

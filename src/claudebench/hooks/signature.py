@@ -1,6 +1,7 @@
 """The operator's signature under a repository's rule file: HMAC-SHA256 of its path and text by the operator's token.
 
-Signatures are kept in the data directory, one file for all, so a repository cannot bring its own.
+Signatures are kept in the data directory, one file for all, so a repository cannot bring its own. One stands under a
+path that no symbolic link is part of: a link would lend it to whoever makes the link.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from claudebench.errors import NotFound
+from claudebench.errors import NotFound, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +30,26 @@ class Signature:
 
     def holds(self, path: str, text: str) -> bool:
         """Whether the operator signed exactly this text at this path."""
-        found = self._signatures().get(os.path.realpath(path))
-        return found is not None and hmac.compare_digest(found, self._signature(path, text))
+        found = self._signatures().get(path)
+        if found is None or os.path.realpath(path) != path:
+            return False
+        try:
+            return hmac.compare_digest(found, self._signature(path, text))
+        except NotFound:
+            return False
 
     def sign(self, path: str, text: str) -> None:
         """Put the signature under a text.
 
         Raises:
+            SettingsError: a symbolic link is part of the path.
             NotFound: no server ever ran on this data directory, so there is no operator.
         """
-        signatures = {**self._signatures(), os.path.realpath(path): self._signature(path, text)}
+        path = os.path.abspath(path)  # noqa: PTH100 - a path that may hold anything
+        real = os.path.realpath(path)
+        if real != path:
+            raise SettingsError(f"{path}: what a symbolic link leads to may not loosen; it lies at {real}")
+        signatures = {**self._signatures(), path: self._signature(path, text)}
         fresh = self._path.with_suffix(".fresh")
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(signatures, indent=1))
@@ -49,7 +60,7 @@ class Signature:
             token = self._token_path.read_bytes().strip()
         except OSError:
             raise NotFound(f"there is no operator's token at {self._token_path}; start a server first") from None
-        return hmac.digest(token, f"{os.path.realpath(path)}\0{text}".encode(), "sha256").hex()
+        return hmac.digest(token, f"{path}\0{text}".encode(), "sha256").hex()
 
     def _signatures(self) -> dict[str, str]:
         try:

@@ -32,6 +32,7 @@ class _Figures:
         self._instruments = app.observer.instruments()
         self._store_up = app.connection.is_up
         self._spool = app.spool
+        self._chain = app.chain
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family (prometheus_client calls this)."""
@@ -46,6 +47,7 @@ class _Figures:
         )
         dropped.add_metric([], self._spool.dropped)
         yield dropped
+        yield self._failures()
         seconds = SummaryMetricFamily(
             "claudebench_command_seconds", "Duration of commands", labels=["command", "pattern"]
         )
@@ -64,3 +66,12 @@ class _Figures:
             for code, count in each.errors.items():
                 errors.add_metric([each.name, str(code)], count)
         yield from (seconds, quantiles, errors)
+
+    def _failures(self) -> Metric:
+        failures = CounterMetricFamily(
+            "claudebench_hook_failures", "Calls that a hook decided by its fail mode", labels=["hook", "trouble"]
+        )
+        for link in self._chain.links:
+            for trouble, count in link.failures.items():
+                failures.add_metric([link.name, trouble], count)
+        return failures

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claudebench.hooks.chain import Chain, Link, declared, hook
 from claudebench.hooks.model import ALLOW, Decision, FailMode, ToolCall
+from claudebench.hooks.registration import THREADS_MAX, Threaded
+from claudebench.testing import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,3 +162,87 @@ async def test_a_declared_function_becomes_a_link() -> None:
         Link.of(says(None))
     with pytest.raises(ValueError, match="pre_tool"):
         hook("pre_tol")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Decision("maybe"),  # type: ignore[arg-type]
+        Decision("allow", reason=1),  # type: ignore[arg-type]
+        Decision("allow", warnings=(1,)),  # type: ignore[arg-type]
+        Decision("allow", severity="dire"),  # type: ignore[arg-type]
+        Decision("allow", fail_mode="perhaps"),  # type: ignore[arg-type]
+        Decision("ask", reason="\ud800"),
+        Decision("rewrite"),
+        Decision("rewrite", modified=object()),
+        Decision(None),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+async def test_a_decision_that_is_wrong_is_a_failure(wrong: Decision) -> None:
+    """An unknown verdict, or any field that could not be answered or recorded, decides by the fail mode."""
+    told: list[BaseException] = []
+    one = Link(name="x", decide=says(wrong), fail_mode="ask")
+
+    decision = await Chain([one], on_error=lambda _, error: told.append(error)).decide(CALL)
+
+    assert (decision.decision, decision.rule_id, len(told)) == ("ask", "hook:x", 1)
+    assert one.failures["failed"] == 1
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration])
+@pytest.mark.parametrize("kind", ["called", "awaited", "threaded"])
+async def test_whatever_a_link_raises_is_a_failure(kind: str, error: type[BaseException]) -> None:
+    """No kind of exception leaves the chain but the cancelling of the call itself."""
+
+    def called(_: ToolCall) -> Decision:
+        raise error
+
+    async def awaited(_: ToolCall) -> Decision:
+        raise error
+
+    decides: dict[str, Any] = {"called": called, "awaited": awaited, "threaded": Threaded(called).decide}
+    one = Link(name="x", decide=decides[kind], fail_mode="ask", timeout_s=30)
+
+    assert (await Chain([one]).decide(CALL)).decision == "ask"
+    assert one.failures == {"failed": 1, "took too long": 0, "is busy": 0}
+
+
+async def test_a_hook_that_hangs_is_busy_and_starves_nobody() -> None:
+    """Once all threads of a hook hang, it decides at once, counted; others go on; free again, it answers."""
+    free = threading.Event()
+
+    def hangs(_: ToolCall) -> Decision | None:
+        free.wait()
+        return Decision("deny", "at last")
+
+    stuck = Link(name="stuck", decide=Threaded(hangs).decide, timeout_s=0.01, fail_mode="allow")
+    other = Link(name="other", decide=Threaded(says(Decision("ask", "other"))).decide, timeout_s=30)
+    chain = Chain([stuck, other])
+    for _ in range(THREADS_MAX):
+        assert (await chain.decide(CALL)).reason == "other"
+    stuck.timeout_s = 3_600
+    try:
+        for _ in range(3):
+            decision = await chain.decide(CALL)
+            assert (decision.reason, "is busy" in decision.warnings[0]) == ("other", True)
+    finally:
+        free.set()
+
+    assert stuck.failures == {"failed": 0, "took too long": THREADS_MAX, "is busy": 3}
+    await eventually(lambda: says_at_last(chain))
+
+
+async def says_at_last(chain: Chain) -> bool:
+    """Whether the hook that hung looks at calls again."""
+    return (await chain.decide(CALL)).reason == "at last"
+
+
+async def test_a_burst_waits_for_the_threads_of_a_hook() -> None:
+    """More calls at once than a hook has threads are all answered by it."""
+    one = Link(name="x", decide=Threaded(says(Decision("ask", "seen"))).decide, timeout_s=30)
+    chain = Chain([one])
+
+    answers = await asyncio.gather(*(chain.decide(CALL) for _ in range(100)))
+
+    assert {answer.reason for answer in answers} == {"seen"}

@@ -11,6 +11,7 @@ from claudebench.errors import NotFound, SettingsError
 from claudebench.hooks.guard import Guard
 from claudebench.hooks.model import ToolCall
 from claudebench.hooks.rulebook import REPOSITORY_BYTES_MAX, Rulebook, builtin
+from claudebench.hooks.rulefile import RuleFile, read
 from claudebench.hooks.signature import Signature
 
 if TYPE_CHECKING:
@@ -221,3 +222,134 @@ async def test_memory_is_bounded(folder: Folder, monkeypatch: pytest.MonkeyPatch
         await folder.book.at(f"/nowhere/{number}")
 
     assert len(folder.book._grounds) == 10
+
+
+def linked(folder: Folder, name: str, target: Path) -> Path:
+    """Make another repository whose folder of rules is a link, and return its root."""
+    other = folder.root.parent / name
+    (other / ".git").mkdir(parents=True)
+    (other / ".claudebench").symlink_to(target)
+    return other
+
+
+async def test_a_signature_is_not_lent_by_a_link(folder: Folder) -> None:
+    """A repository that links to the signed rules of another may tighten by them, and not loosen."""
+    text = LOOSE + TIGHT
+    folder.write(folder.own, text)
+    folder.signature.sign(str(folder.own), text)
+    folder.now += 10
+    other = linked(folder, "other", folder.own.parent)
+
+    assert await folder.decides("reboot") == "allow"
+    assert await folder.decides("reboot", other) == "deny"
+    assert await folder.decides("find / -name x", other) == "deny"
+    with pytest.raises(SettingsError, match="symbolic link"):
+        folder.signature.sign(str(other / ".claudebench" / "rules.toml"), text)
+
+
+async def test_a_folder_that_a_link_leads_to_keeps_its_own_rules(folder: Folder) -> None:
+    """Named through a link, a folder has the rules above it and those above the link, and only its own may loosen."""
+    signed = folder.root.parent / "signed"
+    signed.mkdir()
+    above, text = signed / ".claudebench" / "rules.toml", LOOSE + rule("no-cargo", "cargo")
+    folder.write(above, text)
+    folder.signature.sign(str(above), text)
+    folder.write(folder.own, rule("no-make", "make"))
+    (signed / "link").symlink_to(folder.sub)
+    folder.now += 10
+
+    assert await folder.decides("make", signed / "link") == "deny"
+    assert await folder.decides("cargo b", signed / "link") == "deny"
+    assert await folder.decides("reboot", signed / "link") == "deny"
+    assert await folder.decides("reboot", signed) == "allow"
+
+
+async def test_an_unreachable_file_is_not_an_absent_one(folder: Folder) -> None:
+    """A link in a circle in the place of a file leaves in force what it said; where none was read it asks."""
+    folder.write(folder.own, rule("no-make", "make"))
+    assert await folder.decides("make") == "deny"
+    folder.own.unlink()
+    folder.own.symlink_to(folder.own)
+    folder.now += 10
+    assert (await folder.decides("make"), await folder.decides("ls")) == ("deny", "allow")
+    assert "stays in force" in folder.errors[-1]
+
+    told = len(folder.errors)
+    folder.now += 10
+    await folder.decides("make")
+    assert len(folder.errors) == told, "told once"
+    fresh = Rulebook(folder.user, folder.signature, clock=lambda: folder.now)
+    assert (await fresh.at(str(folder.sub))).rules.trouble
+
+
+@pytest.mark.parametrize("target", ["nowhere/at/all", "rules.toml"])
+async def test_a_link_to_nothing_asks(folder: Folder, target: str) -> None:
+    """A file, or its folder, that is a link which leads nowhere may hide any rule."""
+    folder.own.parent.mkdir()
+    folder.own.symlink_to(target)
+    assert await folder.decides("ls") == "ask"
+
+    assert await folder.decides("ls", linked(folder, "other", folder.root / "nowhere")) == "ask"
+
+
+async def test_the_users_file_that_cannot_be_reached_stays(folder: Folder) -> None:
+    """The user's own rules are not dropped by a link in a circle; removed, they are, and somebody is told."""
+    folder.write(folder.user, rule("no-make", "make"))
+    assert await folder.decides("make") == "deny"
+    folder.user.unlink()
+    folder.user.symlink_to(folder.user)
+    folder.now += 10
+    assert await folder.decides("make") == "deny"
+
+    folder.user.unlink()
+    folder.now += 10
+    assert await folder.decides("make") == "allow"
+    assert "is gone" in folder.errors[-1]
+
+
+async def test_a_call_from_very_deep_asks(folder: Folder) -> None:
+    """Further below its repository than rules are looked for, a call is not free of them."""
+    folder.write(folder.own, rule("no-make", "make"))
+    deep = folder.root.joinpath(*["d"] * 70)
+
+    assert await folder.decides("make", deep) == "ask"
+    assert await folder.decides("rm -rf /", deep) == "deny"
+    assert await folder.decides("make", folder.root.joinpath(*["d"] * 40)) == "deny"
+
+
+async def test_an_unchanged_file_is_not_read_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is only touched, sound or not, is not parsed again."""
+    parsed: list[str] = []
+
+    def noted(text: str, path: str) -> RuleFile:
+        parsed.append(path)
+        return read(text, path)
+
+    monkeypatch.setattr("claudebench.hooks.rulebook.read", noted)
+    for text in (rule("no-make", "make"), "[[rule"):
+        for _ in range(3):
+            folder.write(folder.own, text)
+            await folder.decides("ls")
+
+    assert len(parsed) == 2
+
+
+async def test_a_change_that_hides_its_time_counts(folder: Folder) -> None:
+    """Other text of the same length, with the time of change set back, is read."""
+    folder.write(folder.own, rule("no-make", "make"))
+    assert await folder.decides("make") == "deny"
+    before = folder.own.stat().st_mtime_ns
+    folder.own.write_text(rule("no-cake", "cake"))
+    os.utime(folder.own, ns=(before, before))
+    folder.now += 10
+
+    assert (await folder.decides("make"), await folder.decides("cake")) == ("allow", "deny")
+
+
+async def test_no_file_breaks_the_look_itself(folder: Folder) -> None:
+    """Whatever goes wrong with a file in an unforeseen way, calls there ask, and somebody is told."""
+    folder.write(folder.own, rule("no-make", "make"))
+    folder.book._layers = lambda *_: 1 / 0  # type: ignore[assignment,method-assign]
+
+    assert await folder.decides("ls") == "ask"
+    assert "ZeroDivisionError" in folder.errors[-1]
