@@ -132,6 +132,51 @@ async def test_a_full_spool_drops_and_counts(log: EventLog, server: Server) -> N
     assert (spool.waiting, spool.dropped) == (5, 15)
 
 
+async def test_what_was_dropped_is_named_afterwards(log: EventLog, connection: Connection, server: Server) -> None:
+    """When the store is back, an event of each workspace says how many were lost, from when to when, of which kinds."""
+    times = iter(range(1_000, 2_000))
+    spool = Spool(log, size=5, clock=lambda: float(next(times)))
+    server.pause_store()
+    sent = [spool.send(HOME, "hook.decided", "s-1", b'{"n":%d}' % number, "ask") for number in range(6)]
+    await eventually(lambda: connection._wire is None)
+    kinds = ["deny"] * 7 + ["ask"] * 2
+    lost = [spool.send(HOME, "hook.decided", "s-1", b"{}", kind) for kind in kinds]
+    lost.append(spool.send(Origin("elsewhere"), "hook.decided", "s-1", b"{}", "deny"))
+    assert not any(await asyncio.gather(*sent, *lost))
+    server.resume_store()
+    replaying = asyncio.create_task(spool.replay())
+    await eventually(lambda: spool.waiting == 0)
+    await answers(server)
+    replaying.cancel()
+
+    assert spool.dropped == 11
+    found = await events(server, HOME.workspace)
+    numbers = {payload["n"] for _, payload in found[:-1]}
+    assert len(numbers) == len(found) - 1
+    assert len(numbers) >= 5, "the one whose outcome was unknown may be there"
+    assert found[-1:] == [
+        (
+            "hook.unrecorded",
+            {
+                "count": 10,
+                "unknown": 1,
+                "firstAt": "1970-01-01T00:16:40.000Z",
+                "lastAt": "1970-01-01T00:16:49.000Z",
+                "decisions": {"deny": 7, "ask": 3},
+            },
+        ),
+    ]
+    ((type_, told),) = await events(server, "elsewhere")
+    assert (type_, told["decisions"]) == ("hook.unrecorded", {"deny": 1})
+
+
+async def events(server: Server, workspace: str) -> list[tuple[str, Any]]:
+    """Return the events of a workspace: type and payload."""
+    async with server.client(workspace=workspace) as client:
+        page = await client.call("event.list", after="")
+    return [(event["type"], event["payload"]) for event in page["events"]]
+
+
 async def test_a_refusal_keeps_the_fact(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that takes nothing at once costs the caller nothing but the record's delay."""
 

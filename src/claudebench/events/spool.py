@@ -2,23 +2,28 @@
 
 A fact is written once: each sending is numbered, and a sending whose outcome is unknown is named when it is repeated
 (`append_once.lua`). At most `SIZE` facts wait; one more is dropped and counted, and `is_full` says so beforehand.
+Once all that waited is written, an event in each workspace that lost some says how many, of which kinds and when.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from claudebench.errors import ClaudeBenchError
+from claudebench.store.origin import Origin
+from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claudebench.events.log import EventLog
-    from claudebench.store.origin import Origin  # noqa: TC004 - never decoded
 
 SIZE = 10_000
 REPLAYED_AT_ONCE = 64
@@ -32,15 +37,25 @@ class Fact(msgspec.Struct):
     type: str
     subject: str
     payload: bytes
+    kind: str = ""
     writer: str = ""
     number: int = 0
+
+
+class Gap(msgspec.Struct):
+    """What one workspace lost between two times in seconds; of `unknown` ones the store may have written some."""
+
+    first: float
+    last: float
+    unknown: int = 0
+    kinds: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 class Spool:
     """The facts of one process that the log has not acknowledged."""
 
-    def __init__(self, log: EventLog, size: int = SIZE) -> None:
-        """Take the log, and how many facts may wait."""
+    def __init__(self, log: EventLog, size: int = SIZE, *, clock: Callable[[], float] = time) -> None:
+        """Take the log, how many facts may wait, and the clock."""
         self.dropped = 0
         self._log = log
         self._size = size
@@ -48,6 +63,8 @@ class Spool:
         self._number = 0
         self._in_flight = 0
         self._waiting: deque[Fact] = deque()
+        self._gaps: dict[str, Gap] = {}  # by workspace
+        self._clock = clock
         self._work = asyncio.Event()
 
     @property
@@ -60,9 +77,9 @@ class Spool:
         """Whether one more fact would be dropped should the store not take it."""
         return self.waiting >= self._size
 
-    def send(self, origin: Origin, type_: str, subject: str, payload: bytes) -> asyncio.Future[bool]:
+    def send(self, origin: Origin, type_: str, subject: str, payload: bytes, kind: str = "") -> asyncio.Future[bool]:
         """Send a fact; the future tells whether the log has acknowledged it, or that it is kept for later."""
-        fact = Fact(origin, type_, subject, payload)
+        fact = Fact(origin, type_, subject, payload, kind or type_)
         taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         try:
             sent = self._sent(fact)
@@ -83,7 +100,7 @@ class Spool:
             done = await asyncio.gather(*map(self._again, batch))
             self._in_flight -= len(batch)
             self._waiting.extendleft(fact for fact, ok in zip(reversed(batch), reversed(done), strict=True) if not ok)
-            if not self._waiting:
+            if not self._waiting and not self._name_gaps():
                 self._work.clear()
             if not all(done):
                 await asyncio.sleep(AGAIN_AFTER_S)
@@ -122,7 +139,36 @@ class Spool:
 
     def _keep(self, fact: Fact) -> None:
         if self.waiting >= self._size:
-            self.dropped += 1
+            self._drop(fact)
             return
         self._waiting.append(fact)
         self._work.set()
+
+    def _drop(self, fact: Fact) -> None:
+        self.dropped += 1
+        self._work.set()
+        now = self._clock()
+        gap = self._gaps.get(fact.origin.workspace)
+        if gap is None:
+            if len(self._gaps) >= self._size:
+                return
+            gap = self._gaps[fact.origin.workspace] = Gap(now, now)
+        gap.last = now
+        gap.unknown += bool(fact.writer)
+        gap.kinds[fact.kind] += 1
+
+    def _name_gaps(self) -> bool:
+        """Let an event of each gap wait in its turn; return whether there was any."""
+        gaps, self._gaps = self._gaps, {}
+        self._waiting.extend(self._noted("hook.unrecorded", workspace, gap) for workspace, gap in gaps.items())
+        return bool(gaps)
+
+    def _noted(self, type_: str, workspace: str, gap: Gap) -> Fact:
+        told = {
+            "count": gap.kinds.total(),
+            "unknown": gap.unknown,
+            "firstAt": iso(int(gap.first * 1000)),
+            "lastAt": iso(int(gap.last * 1000)),
+            "decisions": gap.kinds,
+        }
+        return Fact(Origin(workspace), type_, "-", msgspec.json.encode(told))

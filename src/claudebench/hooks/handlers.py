@@ -50,7 +50,7 @@ async def pre_tool(
     call = _call(request, await rulebook.at(request.cwd))
     decision = _recordable(await chain.decide(call), call, spool)
     payload = _encode(_decided(request, call, decision, (perf_counter_ns() - started) // 1000))
-    taken = spool.send(_origin(context, request), "hook.decided", _subject(request), payload)
+    taken = spool.send(_origin(context, request), "hook.decided", _subject(request), payload, decision.decision)
     recorded = await _within(taken, RECORD_WITHIN_S) if decision.allow else False
     return _answer(decision, call, recorded=recorded)
 
