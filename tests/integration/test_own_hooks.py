@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +53,31 @@ def broken(call):
 def nonsense(call):
     if "nonsense" in line(call):
         return True
+
+@hook("pre_tool", priority=70)
+async def quits(call):
+    if "quit" in line(call):
+        raise SystemExit(3)
+
+@hook("pre_tool", priority=80, timeout_s=30)
+def stops(call):
+    if "stop" in line(call):
+        next(iter(()))
+
+@hook("pre_tool", priority=90)
+def perhaps(call):
+    if "perhaps" in line(call):
+        return Decision("perhaps")
 """
+
+
+HOOKS_OF = {
+    "echo broken": "broken",
+    "echo nonsense": "nonsense",
+    "echo quit": "quits",
+    "echo stop": "stops",
+    "echo perhaps": "perhaps",
+}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -100,10 +125,22 @@ async def test_a_slow_hook_is_given_up(client: AsyncClient) -> None:
     assert (await decide(client, "ls"))["decision"] == "allow"
 
 
-@pytest.mark.parametrize(("line", "decision"), [("echo broken", "ask"), ("echo nonsense", "deny")])
+@pytest.mark.parametrize(
+    ("line", "decision"),
+    [
+        ("echo broken", "ask"),
+        ("echo nonsense", "deny"),
+        ("echo quit", "deny"),
+        ("echo stop", "deny"),
+        ("echo perhaps", "deny"),
+    ],
+)
 async def test_a_failing_hook_never_allows(client: AsyncClient, line: str, decision: str) -> None:
-    """A hook that raises, or answers what is no decision, decides by its fail mode."""
+    """A hook that raises whatever it be, or answers what is no decision, decides by its fail mode, and is counted."""
     assert (await decide(client, line))["decision"] == decision
+    figures = (await client.get("/metrics")).body.decode()
+    failed = f'{{hook="own_hooks.{HOOKS_OF[line]}",trouble="failed"}} 1.0'
+    assert f"claudebench_hook_failures_total{failed}" in figures
 
 
 async def test_a_failing_hook_is_in_the_log(server: Server, client: AsyncClient) -> None:
