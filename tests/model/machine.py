@@ -53,7 +53,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for worker in WORKERS:
             about = {"roles": ROLES[worker], "capacity": 3, "dead_after_ms": PATIENCE_MS[worker], "boot": "1"}
             self.change(Step("register", {"instance": worker, **about}, worker))
-        for priority, depends_on in ((50, ()), (100, ()), (50, (1,)), (50, ())):
+        for priority, depends_on in ((50, ()), (100, ()), (50, (1,)), (50, ()), (0, (2, 3))):
             args = {"text": "a", "priority": priority, "requires": (), "depends_on": depends_on, "attempts": 2}
             self.change(Step("create", args))
         self.compare()
@@ -78,8 +78,10 @@ class LedgerMachine(RuleBasedStateMachine):
                     self.change(self.said[step.args["key"]])
             case "heartbeat":
                 self.beat(step.args["instance"])
-            case "count" | "get" | "walk":
+            case "count" | "walk":
                 self.ask(step)
+            case "get":
+                self.ask(step.meant(self.plain))
             case "create" if self.plain.seq >= TASKS_MAX:
                 pass
             case _:

@@ -11,14 +11,21 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.model.plain_ledger import PlainLedger
+    from tests.model.plain_ledger import PlainLedger, Task
 
 Draw = Any
 WORKERS = ("ann", "bob", "cy")
+KEYS = ("k1", "k2", "k3")
 ROLES = {"ann": (), "bob": ("gpu",), "cy": ("gpu", "py")}
 PATIENCE_MS = {"ann": 1_000, "bob": 5_000, "cy": 60_000}
-TASKS_MAX = 10
+TASKS_MAX = 8
 OWNER, NOW = "<owner>", -1
+MEANT: dict[str, Callable[[Task], bool]] = {
+    "<first held>": lambda task: task.is_held,
+    "<last held>": lambda task: task.is_held,
+    "<first ready>": lambda task: task.is_ready,
+    "<last finished>": lambda task: task.finished_ms > 0,
+}
 MINUTE, HOUR = 60_000, 3_600_000
 
 
@@ -37,9 +44,12 @@ class Step:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     def meant(self, ledger: PlainLedger) -> Step:
-        """Return the step with the owner and the epoch that its task has now, where it means those."""
-        task = ledger.tasks.get(self.args.get("n", 0))
+        """Return the step with the task, the owner and the epoch that it means now, where it does not say."""
         args = dict(self.args)
+        if args.get("n") in MEANT:
+            fitting = [n for n, task in ledger.tasks.items() if MEANT[args["n"]](task)]
+            args["n"] = (fitting or [1])[-1 if "last" in args["n"] else 0]
+        task = ledger.tasks.get(args.get("n", 0))
         if args.get("worker") == OWNER:
             args["worker"] = task.owner if task else ""
         if args.get("epoch") == NOW:
@@ -67,7 +77,13 @@ _MOVES = ("in_progress", "in_progress", "completed", "failed", "pending", None)
 _RESULTS: tuple[dict[str, Any], ...] = ({}, {"result": {"ok": []}}, {"result": 0})
 
 # Each draw costs, so what belongs together is drawn together.
-_workers, _tasks, _either = st.sampled_from(WORKERS), st.integers(1, TASKS_MAX), st.booleans()
+_numbers = tuple(range(1, TASKS_MAX + 1))
+_first, _last, _ready, _finished = MEANT
+_workers, _either = st.sampled_from(WORKERS), st.booleans()
+_held = st.sampled_from((*_numbers, *(_first, _last) * 6))
+_free = st.sampled_from((*_numbers, *(_ready,) * 8))
+_ended = st.sampled_from((*_numbers, *(_finished,) * 8))
+_any = st.sampled_from((*_numbers, *(_first, _ready, _finished) * 3))
 _fences = st.sampled_from(
     ((OWNER, NOW),) * 6 + ((OWNER, None), ("", None), ("", NOW), (OWNER, 0), ("", 1), (OWNER, 1), (OWNER, 2))
     + tuple((worker, epoch) for worker in WORKERS for epoch in (NOW, None))
@@ -85,9 +101,9 @@ _jumps = st.sampled_from((-10 * MINUTE, -5, 3_000, 31_000, 16 * MINUTE, 25 * HOU
 _living = st.sampled_from(tuple(some for size in range(4) for some in combinations(WORKERS, size)))
 
 
-def _holder(draw: Draw) -> dict[str, Any]:
+def _holder(draw: Draw, tasks: st.SearchStrategy[object] = _held) -> dict[str, Any]:
     worker, epoch = draw(_fences)
-    return {"n": draw(_tasks), "worker": worker, "epoch": epoch}
+    return {"n": draw(tasks), "worker": worker, "epoch": epoch}
 
 
 def _create(draw: Draw, key: str) -> Step:
@@ -109,7 +125,7 @@ def _register(draw: Draw, key: str) -> Step:
 
 def _assign(draw: Draw, key: str) -> Step:
     instance = draw(_workers)
-    return Step("assign", {"n": draw(_tasks), "instance": instance}, draw(st.sampled_from(("", "", instance))), key)
+    return Step("assign", {"n": draw(_free), "instance": instance}, draw(st.sampled_from(("", "", instance))), key)
 
 
 STEPS: dict[str, tuple[int, Callable[[Draw, str], Step]]] = {
@@ -120,28 +136,28 @@ STEPS: dict[str, tuple[int, Callable[[Draw, str], Step]]] = {
     "release": (1, lambda draw, key: Step("release", _holder(draw), key=key)),
     "renew": (1, lambda draw, _: Step("renew", _holder(draw) | {"lease": draw(st.sampled_from((500, 8_000)))})),
     "assign": (2, _assign),
-    "unassign": (1, lambda draw, key: Step("unassign", {"n": draw(_tasks), "denied": draw(_either)}, key=key)),
+    "unassign": (1, lambda draw, key: Step("unassign", {"n": draw(_held), "denied": draw(_either)}, key=key)),
     "update": (
         4,
-        lambda draw, key: Step("update", _holder(draw) | {"operator": draw(_either)} | draw(_updates), key=key),
+        lambda draw, key: Step("update", _holder(draw, _any) | {"operator": draw(_either)} | draw(_updates), key=key),
     ),
-    "retry": (1, lambda draw, key: Step("retry", {"n": draw(_tasks), "operator": draw(_either)}, key=key)),
-    "delete": (1, lambda draw, key: Step("delete", {"n": draw(_tasks)}, key=key)),
+    "retry": (1, lambda draw, key: Step("retry", {"n": draw(_ended), "operator": draw(_either)}, key=key)),
+    "delete": (1, lambda draw, key: Step("delete", {"n": draw(_any)}, key=key)),
     "register": (2, _register),
     "unregister": (1, lambda draw, key: Step("unregister", {"instance": draw(_workers)}, key=key)),
     "heartbeat": (1, lambda draw, _: Step("heartbeat", {"instance": draw(_workers)})),
-    "get": (1, lambda draw, _: Step("get", {"n": draw(_tasks)})),
+    "get": (1, lambda draw, _: Step("get", {"n": draw(_any)})),
     "count": (1, lambda *_: Step("count")),
     "walk": (1, lambda draw, _: Step("walk", {"asked": draw(_questions)})),
-    "again": (2, lambda draw, _: Step("again", {"key": draw(st.sampled_from(("k1", "k2")))})),
+    "again": (2, lambda draw, _: Step("again", {"key": draw(st.sampled_from(KEYS))})),
     "pass_time": (4, lambda draw, _: Step("pass_time", {"ms": draw(_times), "living": draw(_living)})),
     "jump": (1, lambda draw, _: Step("jump", {"ms": draw(_jumps)})),
 }
-_kinds = st.sampled_from([each for each in product(STEPS, ("",) * 6 + ("k1", "k2")) for _ in range(STEPS[each[0]][0])])
+_kinds = st.sampled_from([each for each in product(STEPS, ("",) * 10 + KEYS) for _ in range(STEPS[each[0]][0])])
 
 
 @st.composite
 def steps(draw: Draw) -> Step:
-    """Draw one step; Hypothesis chooses among kinds by their weights, and one change in four bears a key."""
+    """Draw one step; Hypothesis chooses among kinds by their weights, and some changes bear a key."""
     name, key = draw(_kinds)
     return STEPS[name][1](draw, key)
