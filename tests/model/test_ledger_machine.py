@@ -22,7 +22,7 @@ BUGS = {
     "stale epoch not refused": ("", "tonumber(epoch) ~= t.epoch end", "false end"),
     "attempt kept on release": ("release", "t.attempts = t.attempts - 1", "t.attempts = t.attempts"),
     "no grace after an absence": ("", "if gap_ms > SWEEP_GAP_MS or", "if"),
-    "key serves any call": ("", "print ~= fingerprint", "false"),
+    "key not honoured": ("", "local is_over = until_ms and until_ms <= now_ms", "local is_over = true"),
     "least urgent first": ("claim", "tonumber(head[2]) < found_rank", "tonumber(head[2]) > found_rank"),
 }
 
@@ -46,7 +46,7 @@ def _plant(monkeypatch: pytest.MonkeyPatch, script: Script, old: str, new: str) 
 
 def test_the_ledger_is_its_model(store_socket: str) -> None:
     """After any sequence of steps every answer, every stored field and every event is what the plain ledger says."""
-    run(store_socket, 50, 80, derandomize=True, phases=[Phase.generate])
+    run(store_socket, 40, 80, derandomize=True, phases=[Phase.generate])
 
 
 @pytest.mark.soak
