@@ -119,6 +119,7 @@ def store_talk(tally: Tally) -> Talk[None]:
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run the load and return its figures; `error` tells of the first wrong answer."""
     tally = Tally(options.workspace, options.seconds, min(WARM_MAX_S, options.seconds * WARM_SHARE))
+    tally.asked = json.loads(options.asked)
     door = Door(urlsplit(options.url).netloc)
     gc.disable()
     began_ns, error = process_time_ns(), ""
@@ -178,6 +179,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--store", default="", help="socket of the store: call the create script there")
     parser.add_argument("--talk", choices=sorted(TALKS), default="create")
     parser.add_argument("--workspace", default="load")
+    parser.add_argument("--asked", default="{}", help="what the talk `list` asks for, as JSON")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=3.0)
     return parser.parse_args()

@@ -10,8 +10,7 @@ local filtered = status ~= '' or prefix ~= '' or priority_min ~= '' or (owner ~=
 local page, looked, bytes, sources = {0, filtered and 0 or 1, 0, '', ''}, 0, 0, {}
 
 local function open(index)
-  local source, inside = open_index(index, descending == '1', low, high, cursor_score, cursor_n)
-  sources[#sources + 1], page[1] = source, page[1] + inside
+  page[1] = page[1] + add_source(sources, index, descending == '1', low, high, cursor_score, cursor_n)
 end
 
 if owner ~= '' and order == 'created' then open(k_own(owner))
