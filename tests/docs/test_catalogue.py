@@ -6,17 +6,30 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from claudebench import errors
 from claudebench.app import CATALOGUE, COMMANDS, SCRIPTS
+from claudebench.cli.main import app
 from claudebench.settings import Settings
 from claudebench.store.keys import KEYS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "scripts" / "reference.py"
+
+
+def _command_lines(command: Any, name: str) -> list[str]:
+    below = getattr(command, "commands", None)
+    return (
+        [name] if below is None else [line for verb in below for line in _command_lines(below[verb], f"{name} {verb}")]
+    )
+
+
 PAGES = {
+    "cli": _command_lines(get_command(app), "claudebench"),
     "commands": [command.name for command in COMMANDS],
     "errors": [error.__name__ for error in errors.TREE],
     "events": list(CATALOGUE.types),
@@ -44,7 +57,7 @@ def test_every_event_of_the_catalogue_is_written() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_declaration_has_its_place(page: str) -> None:
-    """Each command, error, event, key, script and setting stands on its reference page by name."""
+    """Each command, command line, error, event, key, script and setting stands on its reference page by name."""
     text = (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
     absent = [name for name in PAGES[page] if f"`{name}`" not in text and f"## {name}\n" not in text]
     assert not absent
