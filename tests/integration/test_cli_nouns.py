@@ -364,6 +364,7 @@ async def test_a_terminal_gets_a_table(shell: Shell) -> None:
     os.close(ours)
 
     assert "\t" not in shown
+    assert "pending" in shown
     assert "[bold]" in shown
     assert "\x1b]0" not in shown
     assert len(shown.splitlines()) == 2

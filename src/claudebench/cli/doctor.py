@@ -121,7 +121,7 @@ def run(url: str, token_file: Path | None, *, json: bool) -> int:
         show.as_json({"ok": not bad, "checks": [asdict(each) for each in found]})
     else:
         rows = ((each.level, each.name, each.seen, each.why, each.type) for each in found)
-        show.table(("level", "check", "seen", "why it matters", "type"), rows, folds=True)
+        show.table(("level", "check", "seen", "why it matters", "type"), rows, fold=3)
     return 1 if bad else 0
 
 

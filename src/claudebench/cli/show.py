@@ -18,21 +18,21 @@ def as_json(answer: Any) -> None:
     print(jsonlib.dumps(answer), flush=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, folds: bool = False) -> None:
-    """Print a table; on a terminal its last column is cut to fit, or folded."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, fold: int = 1) -> None:
+    """Print a table; on a terminal its last column is cut to fit, or the last `fold` ones are folded."""
     texts = [[cell(each) for each in row] for row in rows]
     if not sys.stdout.isatty():
         lines([columns, *texts])
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        last = name == columns[-1]
-        drawn.add_column(name, no_wrap=not folds and True, overflow="fold" if folds else "ellipsis" if last else "fold")
-    for row in texts:
-        drawn.add_row(*row)
+    for at, name in enumerate(columns, fold - len(columns)):
+        drawn.add_column(name, no_wrap=at < 0, overflow="fold")
+    for *first, last in texts:
+        drawn.add_row(*first, last if fold > 1 else Text(last, no_wrap=True, overflow="ellipsis"))
     Console(markup=False, highlight=False, emoji=False).print(drawn)
 
 
