@@ -384,7 +384,7 @@ def _file_run(command: Command) -> str:
 def _saved(command: Command) -> Iterator[str]:
     """Yield what may be the name of a file that a command saves what it gets in; more than these do no harm."""
     yield from (redirect.target for redirect in command.redirects if redirect.writes)
-    for word, after in zip(command.words[1:], (*command.words[2:], ""), strict=True):
+    for word, after in zip(command.words[1:], (*command.words[2:], ""), strict=False):
         option = _SAVES_IN.fullmatch(word)
         if option:
             yield option[1] or option[2] or after

@@ -65,7 +65,7 @@ def test_everyday_uses_run_nothing_more(line: str) -> None:
         "cat f | xargs env", "xargs -n1 sh -c <<< 'a b'", "ls | parallel", "coproc sh", "echo a | xargs -d x bash -c",
         "mapfile -C 'a b' x", "hash -p ./a ls", "compgen -C a", "set -k", "shopt -s expand_aliases; alias k=a; k", "BASH_ALIASES[k]=a",
         "test -v 'a[$(b)]'", "[[ 'a[$(b)]' -eq 0 ]]", "declare 'a=($(b))'", "readonly V=a; V=b; $V", "declare -l V=A; $V",
-        "for IFS in ,; do V=a,b; $V; done", "f() { shift; $1; }; f a b", "set -- a; $1", "V=a; V=b eval '$V'",
+        "for IFS in ,; do V=a,b; $V; done", "f() { shift $N; $1; }; f a b", "set -- $A b; $2", "V=a; V=b eval '$V'",
         "sh /dev/fd/3 3< f", ". /dev/fd/3", "a\n\\\nb c",
     ],
 )  # fmt: skip

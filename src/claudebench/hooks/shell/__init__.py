@@ -7,7 +7,7 @@ caller must then ask. It never runs anything.
     line -> reading -> syntax (the tree) -> walk -> Script(commands, unsure)         model
                                              | each node: who reads this kind?       grammar
         statements pipelines functions declarations    what runs, perhaps, apart     scope
-        commands <- words (quoting braces expansions) + assignments + redirects      parts
+        commands <- words (quoting braces expansions arrays cutting) + assignments + redirects      parts
             | each program: does it run others?                                      grammar
         wrappers xargs find    shells (a text: another walk)    directories    output (what it prints)
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from claudebench.hooks.paths import UNKNOWN
-from claudebench.hooks.shell.limits import DRAWN_MAX
+from claudebench.hooks.paths import SOME, UNKNOWN
+from claudebench.hooks.shell.limits import DRAWN_MAX, ELEMENTS_MAX, READS_MAX
 from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.residue import is_live
-from claudebench.hooks.shell.shells import nest
-from claudebench.hooks.shell.words import unsplit
+from claudebench.hooks.shell.scope import NOBODY_KNOWS, listing
+from claudebench.hooks.shell.shells import nest, values_of
+from claudebench.hooks.shell.words import unsplit, words_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -29,6 +30,8 @@ _RUNS_VALUE = frozenset({
 })  # fmt: skip
 _REBINDS = frozenset({"BASH_ALIASES", "BASH_CMDS"})
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_PLAIN_READ = re.compile(r"read(?: -[ers]+)*((?: [A-Za-z_]\w*)*)")
+_SUBSCRIPT = re.compile(r"\[.*\]\+?=", re.DOTALL)
 _EVALUATES = re.compile(r"\[[^\]]*(\$\(|`)")
 
 
@@ -38,24 +41,56 @@ def assign(walk: Walk, node: Node, *, lasting: bool) -> list[tuple[str, str]]:
         walk.found.doubt("an assignment has no name that the grammar sees")
         return []
     name, *values = node.named_children
-    if name.type != "variable_name" or any(value.type == "array" for value in values):
-        return _assign_array(walk, node, walk.text(name).partition("[")[0])
+    if name.type != "variable_name":
+        return _assign_element(walk, node, walk.text(name).partition("[")[0])
+    if values and values[0].type == "array":
+        return _assign_array(walk, walk.text(name), values[0], adds="+=" in (child.type for child in node.children))
     before, walk.drawn = walk.drawn, {}
     word = unsplit(walk, values[0]) if values else Word("")
     sources = walk.drew(before) + ((word.inner,) if word.inner != NOTHING else ())
     if "+=" in (child.type for child in node.children):
-        text, sure = walk.scope.variables.get(walk.text(name), (UNKNOWN, False))
-        word = replace(word, text=text + word.text, sure=sure and word.sure)
+        held = walk.scope.variables.get(walk.text(name), NOBODY_KNOWS)
+        if held.items is not None:
+            return _assign_element(walk, node, walk.text(name))
+        word = replace(word, text=held.text + word.text, sure=held.sure and word.sure)
         sources = walk.scope.sources.get(walk.text(name), ()) + sources
     _keep(walk, walk.text(name), word, sources if lasting else None)
     return [(walk.text(name), word.text)]
 
 
-def _assign_array(walk: Walk, node: Node, name: str) -> list[tuple[str, str]]:
+def _assign_element(walk: Walk, node: Node, name: str) -> list[tuple[str, str]]:
+    """`a[0]=x`: nobody knows the array any more."""
     for child in node.children:
         walk.within(child)
     _keep(walk, name, Word(UNKNOWN, sure=False), ())
     return [(name, UNKNOWN)]
+
+
+def _assign_array(walk: Walk, name: str, node: Node, *, adds: bool) -> list[tuple[str, str]]:
+    """`a=(x y)`: its elements are kept while they are few and plain."""
+    before, walk.drawn = walk.drawn, {}
+    found = _elements(walk, node)
+    held = walk.scope.variables.get(name, NOBODY_KNOWS)
+    sources = walk.drew(before) + tuple(word.inner for word in found if word.inner != NOTHING)
+    items = values_of(found)
+    if adds:
+        items = held.behind(0) + items
+        sources = walk.scope.sources.get(name, ()) + sources
+    _keep(walk, name, Word(UNKNOWN, sure=False), sources)
+    odd = name in walk.found.odd or any(is_live(word.text) or _SUBSCRIPT.match(word.text) for word in found)
+    if not odd and len(items) <= ELEMENTS_MAX and (held.items is not None or not adds):
+        walk.scope.hold(name, listing(items), sources[:DRAWN_MAX])
+    return [(name, UNKNOWN)]
+
+
+def _elements(walk: Walk, node: Node) -> list[Word]:
+    found: list[Word] = []
+    for child in node.children:
+        if child.type in walk.grammar.pieces:
+            found += words_of(walk, child)
+        else:
+            walk.within(child)
+    return found
 
 
 def _keep(walk: Walk, name: str, word: Word, sources: tuple[Span, ...] | None) -> None:
@@ -76,20 +111,58 @@ def run_value(walk: Walk, name: str, value: str) -> None:
         nest(walk, value, Parts())
 
 
-def assign_operands(walk: Walk, parts: Parts) -> None:
-    """`read`, `getopts`, `unset`, `let`: the names among their words get values that nobody knows."""
+def assign_operands(walk: Walk, parts: Parts, sources: tuple[Span, ...] = ()) -> None:
+    """`getopts`, `unset`, `let`: the names among their words get values that nobody knows."""
     check_subscripts(walk, parts)
     for word in parts.words[1:]:
         name = _NAME.match(word.text)
         if name:
-            walk.scope.assign(name[0], UNKNOWN, sure=False)
+            walk.scope.assign(name[0], UNKNOWN, sure=False, sources=sources)
+
+
+def read(walk: Walk, parts: Parts) -> None:
+    """`read a b`: the names get the words of the next line where that is known, all of them what others printed."""
+    stdin = parts.stdin or walk.scope.stdin
+    assign_operands(walk, parts, (stdin.source,) if stdin.source != NOTHING else ())
+    if stdin.text is None or stdin.text.count("\n") > READS_MAX:
+        return
+    match = _PLAIN_READ.fullmatch(" ".join(word.text for word in parts.words))
+    line, _, rest = stdin.text.partition("\n")
+    takes_line = match is not None and "\\" not in line and all(word.sure for word in parts.words)
+    if takes_line and match is not None and walk.scope.splits:
+        _fill(walk, match[1].split() or ["REPLY"], line, parts)
+    if parts.stdin is None:
+        walk.scope.stdin = replace(stdin, text=rest if takes_line else None, unknown=True)
+
+
+def _fill(walk: Walk, names: list[str], line: str, parts: Parts) -> None:
+    """Split a line over names; the last takes what is left."""
+    fields = _fields(line, len(names), parts.assignments)
+    for at, name in enumerate(names if fields is not None else ()):
+        if name not in walk.found.odd and fields is not None:
+            text = fields[at] if at < len(fields) else ""
+            walk.scope.assign(name, text, sure=parts.stdin is not None, sources=walk.scope.drawn_by(name))
+
+
+def _fields(line: str, count: int, assigned: list[tuple[str, str]]) -> list[str] | None:
+    """Return the fields of a line, or None where an IFS of its own splits it in a way that is not followed."""
+    if not assigned:
+        plain = line.strip(" \t")
+        return re.split(r"[ \t]+", plain, maxsplit=count - 1) if count > 1 else [plain]
+    separator = assigned[0][1] if [name for name, _ in assigned] == ["IFS"] else UNKNOWN
+    if not separator:
+        return [line]
+    known = len(separator) == 1 and not separator.isspace() and separator not in (UNKNOWN, SOME)
+    fields = line.split(separator, count - 1) if known and count > 1 else [line] if known else None
+    return fields if fields and not fields[-1].endswith(separator) else None
 
 
 def assign_lines(walk: Walk, parts: Parts) -> None:
     """`mapfile`: fills an array, and may run a command for every few lines."""
     if any(re.match(r"-\w*C", word.text) for word in parts.words):
         walk.found.doubt("mapfile runs a command for what it reads")
-    assign_operands(walk, parts)
+    stdin = parts.stdin or walk.scope.stdin
+    assign_operands(walk, parts, (stdin.source,) if stdin.source != NOTHING else ())
 
 
 def check_subscripts(walk: Walk, parts: Parts) -> None:

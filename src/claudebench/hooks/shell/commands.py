@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from claudebench.hooks.shell.assignments import assign
 from claudebench.hooks.shell.functions import call
 from claudebench.hooks.shell.limits import COMMANDS_MAX
+from claudebench.hooks.shell.located import is_named
 from claudebench.hooks.shell.model import NOTHING, Command
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.redirects import REDIRECTS, redirect
@@ -62,19 +63,24 @@ def simple(walk: Walk, node: Node, redirects: Sequence[Node] = ()) -> None:
             _add(walk, child, parts)
     for child in assigned:
         parts.assignments += assign(walk, child, lasting=not words)
-    if assigned and words:
-        _assign_for_a_while(walk, parts)
     parts.inner = walk.found.since(first)
     parts.drawn = walk.outer.drawn + walk.drew(before)
-    run(walk, parts)
+    if assigned and words:
+        _run_with(walk, parts)
+    else:
+        run(walk, parts)
 
 
-def _assign_for_a_while(walk: Walk, parts: Parts) -> None:
+def _run_with(walk: Walk, parts: Parts) -> None:
     """`NAME=value eval ...`: what runs in this shell sees the value, what follows it does not."""
     name = parts.words[0].text
-    if name in walk.found.functions or name in _IN_THIS_SHELL:
-        for key, value in parts.assignments:
-            walk.scope.assign(key, value, sure=False)
+    in_this_shell = name in walk.found.functions or name in _IN_THIS_SHELL
+    before = {key: walk.scope.value(key).likely for key, _ in parts.assignments} if in_this_shell else {}
+    for key, value in parts.assignments if in_this_shell else ():
+        walk.scope.assign(key, value, sure=False, sources=parts.drawn)
+    run(walk, parts)
+    for key, held in before.items():
+        walk.scope.hold(key, held, walk.scope.drawn_by(key))
 
 
 def _add(walk: Walk, node: Node, parts: Parts) -> None:
@@ -84,6 +90,8 @@ def _add(walk: Walk, node: Node, parts: Parts) -> None:
     elif kind == "command_name":
         for name in node.children or [node]:
             parts.words += words_of(walk, name)
+    elif kind == "subshell" and [word.text for word in parts.words] == ["time"]:
+        walk.statement(node)
     elif kind == "ERROR" or node.is_missing:
         walk.error(node)
     elif kind != "$":
@@ -117,7 +125,7 @@ def _check_words(walk: Walk, parts: Parts) -> None:
     if not parts.words:
         return
     name = parts.words[0]
-    if not name.sure or _GLOB.search(name.text):
+    if (not name.sure and not is_named(walk, parts)) or _GLOB.search(name.text):
         walk.found.doubt("the name of a program is only known when it runs")
     if name.text in RESERVED:
         walk.found.doubt(f"the reserved word {name.text} stands where a command should")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from claudebench.hooks.paths import UNKNOWN
 from claudebench.hooks.shell.assignments import assign, assign_operands, check_subscripts
 from claudebench.hooks.shell.commands import note
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.residue import is_live
+from claudebench.hooks.shell.scope import NOBODY_KNOWS
 from claudebench.hooks.shell.words import words_of
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from claudebench.hooks.shell.walk import Walk
 
+_ASSIGNED = re.compile(r"([A-Za-z_]\w*)(?:=(.*))?", re.DOTALL)
 _SHAPES = re.compile(r"[-+]\w*[rilucn]")
 
 
@@ -34,6 +37,8 @@ def declared(walk: Walk, node: Node) -> None:
     """`export`, `declare`, `local`, `readonly`, `unset`."""
     first = len(walk.found.commands)
     parts = Parts([Word(walk.text(node.children[0]), node.start_byte)], wrappers=walk.outer.wrappers)
+    if any(child.start_byte == node.children[0].end_byte for child in node.children[1:2]):
+        walk.found.doubt("a word has a part that the grammar takes for another word")
     for child in node.children[1:]:
         if child.type == "variable_assignment":
             parts.assignments += assign(walk, child, lasting=True)
@@ -45,9 +50,31 @@ def declared(walk: Walk, node: Node) -> None:
     if node.type == "unset_command":
         assign_operands(walk, parts)
     _check_attributes(walk, parts)
+    _export(walk, parts)
     note(walk, parts)
     if any(re.fullmatch(r"-\w*n\w*", word.text) for word in parts.words[1:]) and parts.words[0].text != "export":
         walk.found.doubt("a name stands for another variable")
+
+
+def _export(walk: Walk, parts: Parts) -> None:
+    """`export NAME`, `declare -x NAME`: programs see the variable from now on, or no longer."""
+    name, words = parts.name, [word.text for word in parts.words[1:]]
+    options = "".join(word for word in words if re.match(r"[-+]\w", word))
+    names = [key for key, _ in parts.assignments] + [word.partition("=")[0] for word in words]
+    if (name == "export" and "n" in options) or "+x" in options:
+        walk.scope.exported -= set(names)
+    elif name == "export" or "x" in options:
+        walk.scope.exported |= set(names)
+
+
+def declare(walk: Walk, parts: Parts) -> None:
+    """`command export NAME=value`: written so that it is a command like any other; the value is likely at most."""
+    for word in parts.words[1:]:
+        match = _ASSIGNED.fullmatch(word.text)
+        if match:
+            walk.scope.assign(match[1], match[2] if match[2] is not None else UNKNOWN, sure=False)
+            walk.found.odd.add(match[1])
+    _export(walk, parts)
 
 
 def _check_attributes(walk: Walk, parts: Parts) -> None:
@@ -56,9 +83,11 @@ def _check_attributes(walk: Walk, parts: Parts) -> None:
     name, *words = [word.text for word in parts.words]
     if any(is_live(word) for word in words):
         walk.found.doubt("a declaration holds a substitution as text")
-    if name == "readonly" or any(_SHAPES.match(word) for word in words):
+    maps = any(re.match(r"-\w*A", word) for word in words)
+    if name == "readonly" or maps or any(_SHAPES.match(word) for word in words):
         names = [key for key, _ in parts.assignments] + [word.partition("=")[0] for word in words]
         walk.found.odd.update(names)
         for key in names:
             if key in walk.scope.variables:
-                walk.scope.variables[key] = (walk.scope.variables[key][0], False)
+                held = walk.scope.variables[key]
+                walk.scope.variables[key] = NOBODY_KNOWS if maps else held.likely

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.peeling import inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claudebench.hooks.shell.parts import Parts
+    from claudebench.hooks.shell.parts import Parts, Word
     from claudebench.hooks.shell.walk import Walk
 
 _RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
@@ -30,9 +31,20 @@ def find(walk: Walk, parts: Parts) -> None:
             continue
         end = next((i for i in range(at, len(texts)) if texts[i] in (";", "+")), len(texts))
         for place in places:
-            words = [replace(w, text=place if w.text == "{}" else w.text) for w in parts.words[at:end]]
+            words = [parts.words[i] if i == at else _placed(parts.words[i], place) for i in range(at, end)]
+            if words and words[0].text == "{}":
+                words[0] = replace(words[0], text=place)
             inside(walk, parts, words, "find")
         at = end
+
+
+def _placed(word: Word, place: str) -> Word:
+    """Put a place into a word; into a text for a shell only one that is known."""
+    if word.text == "{}":
+        return replace(word, text=place, sure=False)
+    if "{}" in word.text and UNKNOWN not in place and SOME not in place:
+        return replace(word, text=word.text.replace("{}", place))
+    return word
 
 
 def _places(texts: Sequence[str]) -> list[str]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from claudebench.hooks.shell.scope import Scope, Value
+from claudebench.hooks.shell.limits import RECURSION_MAX
+from claudebench.hooks.shell.model import NOTHING
+from claudebench.hooks.shell.scope import ARGUMENTS, Scope, Value, listing
+from claudebench.hooks.shell.shells import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tree_sitter import Node
 
+    from claudebench.hooks.shell.model import Span
     from claudebench.hooks.shell.parts import Parts
     from claudebench.hooks.shell.walk import Found, Walk
+
+Arguments = tuple[Value, ...]
+
+_USES_ARGUMENTS = re.compile(r"\$\{?[#!]?[@*\d#]|\b(shift|for)\b")
 
 
 def define(walk: Walk, node: Node) -> None:
@@ -25,16 +34,30 @@ def define(walk: Walk, node: Node) -> None:
 
 def call(caller: Walk, name: str, parts: Parts) -> None:
     """Walk the body of a function with the words that it is called with; a body that calls itself is not followed."""
-    numbered = {str(at): (word.text, word.sure) for at, word in enumerate(parts.words[1:], 1)}
+    arguments = values_of(parts.words[1:])
+    sources = parts.drawn + tuple(word.inner for word in parts.words[1:] if word.inner != NOTHING)
+    caller.scope.exported |= {key for key, _ in parts.assignments}
     stdin, caller.scope.stdin = caller.scope.stdin, parts.stdin or caller.scope.stdin
     for walk, body in list(caller.found.functions[name]):
-        if body.id in caller.found.active:
-            continue
-        outer, walk.scope = walk.scope, caller.scope
-        with _with_arguments(caller, numbered):
-            _body(walk, name, body)
-        walk.scope = outer
+        if _is_followed(walk, body, arguments):
+            outer, walk.scope = walk.scope, caller.scope
+            with _with_arguments(caller, arguments, sources):
+                _body(walk, name, body, arguments)
+            walk.scope = outer
     caller.scope.stdin = stdin
+
+
+def _is_followed(walk: Walk, body: Node, arguments: Arguments) -> bool:
+    """Whether a body is walked with these arguments: one that calls itself with others is, some levels deep."""
+    active = [one for node, one in walk.found.active if node == body.id]
+    if not active:
+        return True
+    if arguments in active or not _USES_ARGUMENTS.search(walk.text(body)):
+        return False
+    if len(active) >= RECURSION_MAX:
+        walk.found.doubt("a function calls itself more often than is followed")
+        return False
+    return True
 
 
 def walk_uncalled(found: Found) -> None:
@@ -43,26 +66,26 @@ def walk_uncalled(found: Found) -> None:
         for walk, body in found.functions[name]:
             if body.id not in found.walked:
                 walk.scope = Scope()
-                _body(walk, name, body)
+                _body(walk, name, body, ())
 
 
 @contextmanager
-def _with_arguments(caller: Walk, arguments: dict[str, Value]) -> Iterator[None]:
+def _with_arguments(caller: Walk, arguments: Arguments, sources: tuple[Span, ...]) -> Iterator[None]:
     """Within a function $1 and the rest are its own; all other variables are shared."""
-    variables = caller.scope.variables
-    before = {name: variables.pop(name) for name in list(variables) if name.isdigit()}
-    variables.update(arguments)
+    before, drawn = caller.scope.variables.get(ARGUMENTS), caller.scope.drawn_by("1")
+    caller.scope.hold(ARGUMENTS, listing(arguments), sources)
     yield
-    for name in [name for name in caller.scope.variables if name.isdigit()]:
-        del caller.scope.variables[name]
-    caller.scope.variables.update(before)
+    if before is None:
+        caller.scope.variables.pop(ARGUMENTS, None)
+    else:
+        caller.scope.hold(ARGUMENTS, before, drawn)
 
 
-def _body(walk: Walk, name: str, body: Node) -> None:
+def _body(walk: Walk, name: str, body: Node, arguments: Arguments) -> None:
     walk.found.walked.add(body.id)
-    walk.found.active.add(body.id)
+    walk.found.active.append((body.id, arguments))
     walk.found.calling.append(name)
     with walk.perhaps():
         walk.statement(body)
     walk.found.calling.pop()
-    walk.found.active.discard(body.id)
+    walk.found.active.pop()

@@ -6,6 +6,9 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from claudebench.hooks.paths import relative_to
 from claudebench.hooks.shell.shells import nest
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
         "--tag-name-filter", "--setup",
     ),
 }  # fmt: skip
+_TREE = "GIT_WORK_TREE"
 _VALUES = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--super-prefix", "--config-env"})
 
 
@@ -45,10 +49,31 @@ def git(walk: Walk, parts: Parts) -> None:
     texts = [word.text for word in parts.words]
     at = _verb(texts)
     name, rest = (texts[at], texts[at + 1 :]) if at < len(texts) else ("", [])
-    for key, value in _settings(texts[1:at], name, rest):
-        _set(walk, parts, key, value)
-    for line in _lines(name, rest):
-        nest(walk, line, parts)
+    with walk.inside_directory(_directory(walk, parts, texts[1:at])):
+        walk.found.commands[-1] = replace(walk.found.commands[-1], directory=walk.scope.directory)
+        for key, value in _settings(texts[1:at], name, rest):
+            _set(walk, parts, key, value)
+        for line in _lines(name, rest):
+            nest(walk, line, parts)
+
+
+def _directory(walk: Walk, parts: Parts, options: Sequence[str]) -> str | None:
+    """Return where `git` works: `-C dir`, then `--work-tree dir` or the variable of that name."""
+    found, tree = "", _tree_of_environment(walk, parts)
+    for option, value in pairwise([*options, ""]):
+        if option == "-C":
+            found = relative_to(found, value)
+        elif option == "--work-tree":
+            tree = value
+        elif option.startswith("--work-tree="):
+            tree = option.partition("=")[2]
+    return (relative_to(found, tree) if tree else found) or None
+
+
+def _tree_of_environment(walk: Walk, parts: Parts) -> str:
+    given = dict([*(parts.environment or ()), *parts.assignments])
+    exported = _TREE in walk.scope.exported and parts.environment is not None
+    return given.get(_TREE) or (walk.scope.value(_TREE).text if exported else "")
 
 
 def _verb(texts: Sequence[str]) -> int:

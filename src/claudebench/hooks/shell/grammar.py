@@ -101,7 +101,8 @@ _PROGRAMS: dict[str, Callable[[Walk, Parts], None]] = {
     "cd": directories.enter,
     "pushd": directories.enter,
     "popd": directories.leave,
-    "read": assignments.assign_operands,
+    **dict.fromkeys(("export", "declare", "typeset", "local", "readonly", "unset"), declarations.declare),
+    "read": assignments.read,
     "mapfile": assignments.assign_lines,
     "readarray": assignments.assign_lines,
     "getopts": assignments.assign_operands,
@@ -109,7 +110,9 @@ _PROGRAMS: dict[str, Callable[[Walk, Parts], None]] = {
     "let": assignments.assign_operands,
     "test": assignments.check_subscripts,
     "wait": assignments.assign_operands,
-    **dict.fromkeys(("hash", "enable", "compgen", "set", "shift"), shells.odd),
+    **dict.fromkeys(("hash", "enable", "compgen"), shells.odd),
+    "set": shells.set_arguments,
+    "shift": shells.shift,
 }
 GRAMMAR = Grammar(_STATEMENTS, _PIECES, _PROGRAMS)
 

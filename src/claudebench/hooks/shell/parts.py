@@ -37,6 +37,8 @@ class Parts(msgspec.Struct):
     prefixes: tuple[tuple[str, Span | None], ...] = ()
     inner: Span = NOTHING
     drawn: tuple[Span, ...] = ()
+    environment: tuple[tuple[str, str], ...] | None = ()  # assigned before its wrappers; None: it sees no variables
+    open_ended: bool = False  # more words follow that nobody knows
 
     @property
     def name(self) -> str:

@@ -12,9 +12,10 @@ from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.assignments import run_value
 from claudebench.hooks.shell.commands import run
 from claudebench.hooks.shell.limits import WRAPPERS_MAX
+from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.parts import Parts, Stdin, Word
 from claudebench.hooks.shell.shells import nest
-from claudebench.hooks.shell.wrappers import VERBS, WRAPPERS, Wrapper
+from claudebench.hooks.shell.wrappers import HANDS_ON, VERBS, WRAPPERS, Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from claudebench.hooks.shell.walk import Walk
 
 _CODE_BEHIND = re.compile(r"(?i)(?:proxy|local|knownhosts|remote)command\s*[=\s]\s*(.*)", re.DOTALL)  # of ssh -o
+_REMOTE = frozenset({"ssh"})
 _ACTION = "--checkpoint-action=exec="
 _ASSIGN = frozenset({"sudo", "env"})  # NAME=value words may stand before the command
+_EMPTIES = {"env": re.compile(r"-|-\w*[iSu].*|--[isu].*", re.DOTALL), "exec": re.compile(r"-\w*c\w*")}
 _LONG = 5  # letters of a long option, dashes included, from which on it may be abbreviated
 
 
@@ -50,17 +53,55 @@ def _peel(walk: Walk, parts: Parts, words: Sequence[Word], spec: Wrapper) -> Non
     at, codes = _options(walk, words, spec, sure=not known)
     rest = _command(words, at, spec)
     name = parts.name
-    if name == "env" and codes:
-        _peel(walk, parts, [words[0], *_split(walk, codes[0]), *rest], spec)
+    with walk.inside_directory(_directory(words[1:at], spec) if spec.enters else None):
+        if name == "env" and codes:
+            _peel(walk, parts, [words[0], *_split(walk, codes[0]), *rest], spec)
+        else:
+            for code in codes:
+                nest(walk, code.text, parts)
+            _follow(walk, parts, words[:at], rest, joined=spec.joined)
+
+
+def _follow(walk: Walk, parts: Parts, options: Sequence[Word], rest: Sequence[Word], *, joined: bool) -> None:
+    """Follow the command behind the options, a shell line if it is joined."""
+    if parts.name == "command" and any(word.text in ("-v", "-V") for word in options[1:]):
         return
-    for code in codes:
-        nest(walk, code.text, parts)
-    if name == "command" and any(word.text in ("-v", "-V") for word in words[1:at]):
-        return
-    if spec.joined and rest:
-        nest(walk, " ".join(word.text for word in rest), parts)
-    elif not spec.joined:
+    if joined and rest:
+        _line(walk, parts, rest, len(options))
+    elif not joined:
         _hand_over(walk, parts, rest)
+
+
+def _line(walk: Walk, parts: Parts, rest: Sequence[Word], at: int) -> None:
+    """Follow words that are joined to a shell line; behind an unknown host each of them may be its first."""
+    remote = parts.name in _REMOTE
+    starts = range(len(rest)) if remote and parts.words[at].text.startswith((UNKNOWN, SOME)) else (0,)
+    gentle = remote and not parts.drawn and all(word.inner == NOTHING for word in rest)
+    for start in starts:
+        nest(walk, " ".join(word.text for word in rest[start:]), parts, gentle=gentle)
+
+
+def _directory(options: Sequence[Word], spec: Wrapper) -> str | None:
+    """Return the directory that an option names: `-C dir`, `-Cdir`, `--chdir=dir`."""
+    found = None
+    for at, word in enumerate(options):
+        value = _entered(word.text, spec)
+        if value is not None:
+            found = value or "".join(one.text for one in options[at + 1 : at + 2])
+    return found
+
+
+def _entered(text: str, spec: Wrapper) -> str | None:
+    """Return the directory that an option carries; empty: it stands in the next word."""
+    if text.startswith("--"):
+        name, _, value = text.partition("=")
+        return value if len(name) > _LONG and any(one.startswith(name) for one in spec.enters) else None
+    for at, letter in enumerate(text[1:] if text.startswith("-") else "", 2):
+        if f"-{letter}" in spec.enters:
+            return text[at:]
+        if f"-{letter}" in spec.values:
+            return None
+    return None
 
 
 def _split(walk: Walk, text: Word) -> list[Word]:
@@ -117,10 +158,22 @@ def inside(walk: Walk, parts: Parts, words: Sequence[Word], name: str) -> None:
         return
     span = (parts.words[0].start, words[0].start) if not walk.nested else None
     prefixes = (*parts.prefixes, (name, span))
-    inner = Parts(list(words), [], [], parts.stdin, (*parts.wrappers, name), prefixes, parts.inner, parts.drawn)
+    inner = Parts(
+        list(words), [], [], parts.stdin, (*parts.wrappers, name), prefixes, parts.inner, parts.drawn,
+        _environment(parts, name, len(words)), parts.open_ended,
+    )  # fmt: skip
     if name in _ASSIGN:
         _assigned(walk, inner)
     run(walk, inner)
+
+
+def _environment(parts: Parts, name: str, count: int) -> tuple[tuple[str, str], ...] | None:
+    """Return the variables assigned so far, or None when the command that is wrapped does not see them."""
+    options = [word.text for word in parts.words[1 : len(parts.words) - count]]
+    empties = _EMPTIES.get(name)
+    if parts.environment is None or name not in HANDS_ON or (empties and any(map(empties.fullmatch, options))):
+        return None
+    return (*parts.environment, *parts.assignments)
 
 
 def _assigned(walk: Walk, parts: Parts) -> None:
@@ -148,7 +201,7 @@ def _options(walk: Walk, words: Sequence[Word], spec: Wrapper, *, sure: bool = T
             if spec.anywhere:
                 at += 1
                 continue
-            if word.text.startswith(UNKNOWN) and sure:
+            if word.text.startswith(UNKNOWN) and sure and not (spec.joined and spec.skip):
                 walk.found.doubt("the options of a wrapper are only known when it runs")
             break
         at += 1

@@ -6,7 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from claudebench.hooks.paths import SOME, UNKNOWN
+from claudebench.hooks.shell.arrays import arguments
 from claudebench.hooks.shell.limits import LOOP_VALUES_MAX
+from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.parts import Word
 from claudebench.hooks.shell.residue import begins_comment, spans_lines
 from claudebench.hooks.shell.words import words_of
@@ -90,21 +92,32 @@ def case_item(walk: Walk, node: Node) -> None:
 def loop(walk: Walk, node: Node) -> None:
     """`while`, `until`, `for ((;;))`: what the body assigns is unsure from its first line on."""
     walk.scope.forget(walk.text(node))
-    conditional(walk, node)
+    for _ in range(LOOP_VALUES_MAX):
+        before = walk.scope.left()
+        conditional(walk, node)
+        now = walk.scope.left()
+        if now == before or not any(now):
+            return
+    walk.found.doubt("a loop has more rounds than are followed")
 
 
 def for_each(walk: Walk, node: Node) -> None:
     """`for name in words`: the body is walked once per word while they are few."""
     walk.scope.forget(walk.text(node))
     children = node.named_children
+    before, walk.drawn = walk.drawn, {}
     name = next((walk.text(child) for child in children if child.type == "variable_name"), "")
     values = [
         word for child in children if child.type not in ("variable_name", "do_group") for word in words_of(walk, child)
     ]
+    if not any(child.type not in ("variable_name", "do_group") for child in children):
+        values = arguments(walk)
+    drawn = walk.drew(before)
     unknown = not values or len(values) > LOOP_VALUES_MAX
     with walk.perhaps():
         for value in [Word(UNKNOWN, sure=False)] if unknown else values:
-            walk.scope.assign(name, value.text.replace(UNKNOWN, SOME), sure=value.sure)
+            sources = drawn + ((value.inner,) if value.inner != NOTHING else ())
+            walk.scope.assign(name, value.text.replace(UNKNOWN, SOME), sure=value.sure, sources=sources)
             for child in children:
                 if child.type == "do_group":
                     walk.statement(child)

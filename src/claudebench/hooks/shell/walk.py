@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 from tree_sitter import Node
 
-from claudebench.hooks.paths import UNKNOWN
+from claudebench.hooks.paths import UNKNOWN, relative_to
 from claudebench.hooks.shell.limits import COMMANDS_MAX, DEPTH_MAX, DRAWN_MAX, NODES_MAX, STEPS_MAX
 from claudebench.hooks.shell.model import NOTHING, Command, Span
 from claudebench.hooks.shell.parts import Parts
 from claudebench.hooks.shell.residue import has_escaped_blank, has_lone_escaped_blank, is_live
+from claudebench.hooks.shell.scope import NOBODY_KNOWS, Value
 from claudebench.hooks.shell.syntax import tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from claudebench.hooks.shell.scope import Scope, Value
+    from claudebench.hooks.shell.scope import Scope
 
 _INERT = frozenset({"raw_string", "comment", "ansi_c_string", "`", "$(", "<(", ">(", "heredoc_end", "heredoc_start"})
 _PIECES_THAT_RUN = frozenset(
@@ -59,7 +60,7 @@ class Found(msgspec.Struct):
     bytes: int = 0
     aliases: set[str] = msgspec.field(default_factory=set)
     odd: set[str] = msgspec.field(default_factory=set)  # variables that may not hold what is assigned to them
-    active: set[int] = msgspec.field(default_factory=set)  # bodies of functions that are being walked
+    active: list[tuple[int, tuple[Value, ...]]] = msgspec.field(default_factory=list)  # bodies of functions, arguments
     calling: list[str] = msgspec.field(default_factory=list)
     depth: int = 0
 
@@ -240,7 +241,7 @@ class Walk:
         """After a list: what only perhaps happened in it is no longer sure."""
         for name, before in self.maybe.items():
             if self.scope.variables.get(name) != before:
-                self.scope.variables[name] = (self.scope.variables.get(name, (UNKNOWN, False))[0], False)
+                self.scope.variables[name] = self.scope.variables.get(name, NOBODY_KNOWS).likely
         self.maybe.clear()
 
     @contextmanager
@@ -251,7 +252,15 @@ class Walk:
         now = self.scope.variables
         for name, value in now.items():
             if before.get(name) != value:
-                now[name] = (value[0], False)
+                now[name] = value.likely
+
+    @contextmanager
+    def inside_directory(self, directory: str | None) -> Iterator[None]:
+        """What runs in here runs in another directory, if one is named."""
+        before = self.scope.directory
+        self.scope.directory = before if directory is None else relative_to(before, directory)
+        yield
+        self.scope.directory = before if directory is not None else self.scope.directory
 
     @contextmanager
     def apart(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from claudebench.hooks.paths import SOME, UNKNOWN
+from claudebench.hooks.shell.arrays import all_alone
 from claudebench.hooks.shell.braces import brace_expanded
 from claudebench.hooks.shell.limits import BRACES_MAX, EXPANDED_CHARS_MAX, WORD_CHARS_MAX, WORDS_MAX
 from claudebench.hooks.shell.parts import Word
@@ -42,6 +43,8 @@ def words_of(walk: Walk, node: Node) -> list[Word]:
 
 
 def _expanded(walk: Walk, node: Node) -> list[Word]:
+    if node.type == "string" and (listed := all_alone(walk, node)) is not None:
+        return listed
     first = len(walk.found.commands)
     raw, sure = _resolve(walk, node)
     inner = walk.found.since(first)
@@ -127,11 +130,16 @@ def string(walk: Walk, node: Node, *, quoted: bool) -> str:  # noqa: ARG001 - in
         if child.type == '"' or (not child.is_named and child.type != "$"):
             continue
         pieces += [
-            _in_string(walk, at, child.start_byte),
+            _in_string(walk, at, child.start_byte + _blanks(walk, child)),
             "$" if child.type == "$" else walk.piece(child, quoted=True),
         ]
         at = child.end_byte
     return "".join([*pieces, _in_string(walk, at, node.end_byte - 1)])
+
+
+def _blanks(walk: Walk, node: Node) -> int:
+    """Return how many blanks the grammar takes for a part of the expansion behind them."""
+    return 0 if node.type == "string_content" else len(text := walk.text(node)) - len(text.lstrip(" \t\n"))
 
 
 def _in_string(walk: Walk, start: int, end: int) -> str:

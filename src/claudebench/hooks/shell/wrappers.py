@@ -20,6 +20,7 @@ class Wrapper(msgspec.Struct, frozen=True):
     entry: str = ""  # the option that names the program in place of the first operand left
     joined: bool = False  # the rest is joined by spaces and read as a shell line
     anywhere: bool = False  # options may stand behind operands; no command follows
+    enters: frozenset[str] = frozenset()  # options that name the directory to run in
     dashes: bool = False  # the command stands behind `--`, if there is one
 
 
@@ -49,6 +50,12 @@ _SYSTEMD = "-u -p -t -E -H -M --unit --property --slice --uid --gid --nice --wor
 _UV = "-p --with --python --project --directory --extra --group --env-file --index-url --with-requirements --package"
 _NPX = "-p --package --node-arg"
 
+# wrappers that hand the variables they see on to the command
+HANDS_ON = frozenset({
+    "env", "nice", "ionice", "timeout", "time", "nohup", "setsid", "stdbuf", "unbuffer", "command", "builtin", "exec",
+    "coproc", "xargs", "find", "taskset", "chrt", "strace", "ltrace", "caffeinate", "cpulimit", "prlimit", "numactl",
+    "flock", "setpriv", "eatmydata", "chronic", "systemd-inhibit", "xvfb-run", "busybox",
+})  # fmt: skip
 # programs with a verb: the options of each that take the next word
 VERBS: dict[str, str] = {
     **dict.fromkeys(("docker", "podman", "nerdctl"), "-c -H -l --context --host --log-level --config --connection -n"),
@@ -70,9 +77,9 @@ WRAPPERS: dict[str, Wrapper] = {
     **_each("eatmydata, chronic, pkexec, torsocks, torify, dumb-init, tini, rlwrap", _wrapper()),
     **_each("gosu, su-exec, setuidgid, s6-setuidgid, taskset, chrt, chroot, faketime", _wrapper(skip=1)),
     **_each("proxychains, proxychains4", _wrapper("-f")),
-    "sudo": _wrapper(_SUDO),
+    "sudo": replace(_wrapper(_SUDO), enters=frozenset({"-D", "--chdir"})),
     "doas": _wrapper("-u -C"),
-    "env": _wrapper("-u -C --unset --chdir", code="-S --split-string"),
+    "env": replace(_wrapper("-u -C --unset --chdir", code="-S --split-string"), enters=frozenset({"-C", "--chdir"})),
     "nice": _wrapper("-n --adjustment"),
     "ionice": _wrapper("-c -n --class --classdata"),
     "timeout": _wrapper("-s -k --signal --kill-after", skip=1),

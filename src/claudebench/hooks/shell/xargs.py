@@ -22,6 +22,16 @@ _FROM_FILE = re.compile(r"-[0rtxpo]*a|--arg-file")
 _DELIMITER = re.compile(r"-[0rtxpo]*d|--delimiter")
 _NUL = re.compile(r"-[rtxpo]*0[rtxpo]*|--null")
 _QUOTED = re.compile(r"""'[^'\n]*'|"[^"\n]*"|\\.""", re.DOTALL)
+_LISTS = re.compile(
+    r"(ls|fd|fdfind|git ls-files|find(?! .*-(exec|printf|fprint))|(grep|rg) -\w*l)( |$)"
+    r"|(sort|uniq|head|tail)( -\S+| \d+)*$",
+    re.DOTALL,
+)
+_NAME = "_name_of_a_file_"
+_TAKE_NAMES = frozenset({
+    "wc", "cat", "head", "tail", "echo", "ls", "stat", "file", "grep", "du", "test", "[", "basename", "dirname",
+    "md5sum", "sha256sum", "diff", "sort", "cut", "jq",
+})  # fmt: skip
 _ITEM = re.compile(r"""(?:'[^'\n]*'|"[^"\n]*"|\\.|[^\s'"\\])+""", re.DOTALL)
 
 
@@ -37,12 +47,34 @@ def xargs(walk: Walk, parts: Parts) -> None:
     if given is not None and len(given) > LOOP_VALUES_MAX:
         walk.found.doubt("xargs runs more commands than are followed")
     rest = parts if any(_FROM_FILE.match(option) for option in options) else parts.without_input()
-    if place:
+    rest = replace(rest, open_ended=given is None and not place)
+    if place and given is None and _gets_names(walk, parts, options):
+        _with_names(walk, rest, words, place)
+    elif place:
         for one in given[:LOOP_VALUES_MAX] if given is not None else [None]:
             inside(walk, rest, [_placed(word, place, one, words[0].text) for word in words], "xargs")
+    else:
+        _check_code(walk, words, given)
+        inside(walk, rest, [*words, *map(Word, given or ())], "xargs")
+
+
+def _gets_names(walk: Walk, parts: Parts, options: Sequence[str]) -> bool:
+    """Whether what it reads are names of files that another command lists."""
+    source = (parts.stdin or walk.scope.stdin).source
+    lists = [_LISTS.match(" ".join(command.words)) for command in walk.found.commands[slice(*source)]]
+    return bool(lists) and all(lists) and not any(_FROM_FILE.match(option) for option in options)
+
+
+def _with_names(walk: Walk, parts: Parts, words: Sequence[Word], place: str) -> None:
+    """Follow a command that has the name of a file in a word; in a text for a shell that may be no program."""
+    if words[0].text not in SHELLS:
+        inside(walk, parts, [_placed(word, place, None, words[0].text) for word in words], "xargs")
         return
-    _check_code(walk, words, given)
-    inside(walk, rest, [*words, *map(Word, given or ())], "xargs")
+    first = len(walk.found.commands) + 1
+    inside(walk, parts, [replace(word, text=word.text.replace(place, _NAME)) for word in words], "xargs")
+    for command in walk.found.commands[first:]:
+        if _NAME in " ".join(command.words) and (command.program not in _TAKE_NAMES or _NAME in command.words[0]):
+            walk.found.doubt("xargs gives a shell text that is only known when it runs")
 
 
 def _given(options: Sequence[str], text: str | None, *, by_line: bool) -> list[str] | None:
