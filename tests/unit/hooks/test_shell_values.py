@@ -39,6 +39,7 @@ def ran(line: str, program: str = "t") -> list[tuple[str, ...]]:
         ("declare -x V=x; bash -c \"sh -c 't \\$V'\"", ("x",)),
         ("read -r V W <<< ' x y z '; t \"$V\" \"$W\"", ("x", "y z")),
         ('IFS=, read V W <<< "x y,z"; t "$V" "$W"', ("x y", "z")),
+        ('mapfile -t a <<E\nx y\nz\nE\nt "${a[@]}"', ("x y", "z")),
         ("echo 'x y' | while IFS= read -r V; do t \"$V\"; done", ("x y",)),
         ('V=x; W=y; t "$V $W" "${V}  ${W} $(echo z)"', ("x y", "x  y z")),
         ("V=a/b.tar.gz; t ${V%.gz} ${V%/*} ${V##*/} ${V##*.} ${V%%.*} ${V#a/}", ("a/b.tar", "a", "b.tar.gz", "gz", "a/b", "b.tar.gz")),
@@ -47,6 +48,7 @@ def ran(line: str, program: str = "t") -> list[tuple[str, ...]]:
         ("find /x -exec sh -c 't {}' \\;", ("/x",)),
         ("echo x | xargs sh -c 't \"$1\"' _", ("x",)),
         ("f() { :; }; V=x; V=y f; t $V", ("x",)),
+        ("f() { sh -c 't $V'; }; V=x f", ("x",)),
     ],
 )  # fmt: skip
 def test_a_value_arrives_where_it_is_used(line: str, expected: tuple[str, ...]) -> None:
@@ -62,6 +64,7 @@ def test_a_value_arrives_where_it_is_used(line: str, expected: tuple[str, ...]) 
         ("f() { while [ $# -gt 0 ]; do t $1; shift; done; }; f x y", [("x",), ("y",)]),
         ("printf '%s\\n' x y | while read V; do t $V; done", [("x",), ("y",)]),
         ("while read V; do t $V; done <<E\nx\ny\nE", [("x",), ("y",)]),
+        ("while read V; do t $V; read -n1 W; done <<E\nx\ny\nE", [("x",), (UNKNOWN,)]),
         ("{ read V; read W; t $W; } <<E\nx\ny\nE", [("y",)]),
     ],
 )
@@ -74,7 +77,7 @@ def test_a_loop_is_followed_value_by_value(line: str, expected: list[tuple[str, 
     "line",
     [
         "V=x; sh -c 't \"$V\"'", "export V=x; sudo sh -c 't \"$V\"'", "export V=x; env -i sh -c 't \"$V\"'",
-        "export V=x; env -u V sh -c 't \"$V\"'", "export V=x; export -n V; sh -c 't \"$V\"'", "export V=x; ssh h 't \"$V\"'", "V=x ssh h 't \"$V\"'", "V=x sudo sh -c 't \"$V\"'",
+        "export V=x; env -u V sh -c 't \"$V\"'", "export V=x; export -n V; sh -c 't \"$V\"'", "export V=x; ssh h 't \"$V\"'", "V=x ssh h 't \"$V\"'", "f() { :; }; V=x f; V=y; sh -c 't \"$V\"'", "V=x sudo sh -c 't \"$V\"'",
         'a=(x); a[1]=y; t "${a[@]}"', 'declare -A a=(k x); t "${a[@]}"', 'a=([3]=x); t "${a[@]}"', 'read V; t "$V"',
         'read -n1 V <<< xy; t "$V"', 'read -d : V <<< x:y; t "$V"', "read V <<< 'x\\y'; t \"$V\"", 'readonly V=x; read V <<< y; t "$W"',
         'f() { t "$1"; }; set -- $X y; f $X y', 'set -z x; t "$1"', "IFS=', ' read V W <<< 'x, y'; t \"$V\"", 'V=$X; t "${V%/*}"',

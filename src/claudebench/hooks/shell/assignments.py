@@ -12,7 +12,7 @@ from claudebench.hooks.shell.limits import DRAWN_MAX, ELEMENTS_MAX, READS_MAX
 from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.parts import Parts, Word
 from claudebench.hooks.shell.residue import is_live
-from claudebench.hooks.shell.scope import NOBODY_KNOWS, listing
+from claudebench.hooks.shell.scope import NOBODY_KNOWS, Value, listing
 from claudebench.hooks.shell.shells import nest, values_of
 from claudebench.hooks.shell.words import unsplit, words_of
 
@@ -31,6 +31,7 @@ _RUNS_VALUE = frozenset({
 _REBINDS = frozenset({"BASH_ALIASES", "BASH_CMDS"})
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PLAIN_READ = re.compile(r"read(?: -[ers]+)*((?: [A-Za-z_]\w*)*)")
+_PLAIN_MAPFILE = re.compile(r"(?:mapfile|readarray) -t ([A-Za-z_]\w*)")
 _SUBSCRIPT = re.compile(r"\[.*\]\+?=", re.DOTALL)
 _EVALUATES = re.compile(r"\[[^\]]*(\$\(|`)")
 
@@ -163,6 +164,11 @@ def assign_lines(walk: Walk, parts: Parts) -> None:
         walk.found.doubt("mapfile runs a command for what it reads")
     stdin = parts.stdin or walk.scope.stdin
     assign_operands(walk, parts, (stdin.source,) if stdin.source != NOTHING else ())
+    match = _PLAIN_MAPFILE.fullmatch(" ".join(word.text for word in parts.words))
+    lines = (stdin.text or "").split("\n")
+    if match and stdin.text is not None and len(lines) <= ELEMENTS_MAX and match[1] not in walk.found.odd:
+        items = tuple([Value(line, parts.stdin is not None) for line in (lines if lines[-1] else lines[:-1])])
+        walk.scope.hold(match[1], listing(items), walk.scope.drawn_by(match[1]))
 
 
 def check_subscripts(walk: Walk, parts: Parts) -> None:

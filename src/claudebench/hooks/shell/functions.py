@@ -36,7 +36,8 @@ def call(caller: Walk, name: str, parts: Parts) -> None:
     """Walk the body of a function with the words that it is called with; a body that calls itself is not followed."""
     arguments = values_of(parts.words[1:])
     sources = parts.drawn + tuple(word.inner for word in parts.words[1:] if word.inner != NOTHING)
-    caller.scope.exported |= {key for key, _ in parts.assignments}
+    exported = {key for key, _ in parts.assignments} - caller.scope.exported
+    caller.scope.exported |= exported
     stdin, caller.scope.stdin = caller.scope.stdin, parts.stdin or caller.scope.stdin
     for walk, body in list(caller.found.functions[name]):
         if _is_followed(walk, body, arguments):
@@ -45,6 +46,7 @@ def call(caller: Walk, name: str, parts: Parts) -> None:
                 _body(walk, name, body, arguments)
             walk.scope = outer
     caller.scope.stdin = stdin
+    caller.scope.exported -= exported
 
 
 def _is_followed(walk: Walk, body: Node, arguments: Arguments) -> bool:

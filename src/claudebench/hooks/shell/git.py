@@ -50,7 +50,8 @@ def git(walk: Walk, parts: Parts) -> None:
     at = _verb(texts)
     name, rest = (texts[at], texts[at + 1 :]) if at < len(texts) else ("", [])
     with walk.inside_directory(_directory(walk, parts, texts[1:at])):
-        walk.found.commands[-1] = replace(walk.found.commands[-1], directory=walk.scope.directory)
+        if walk.found.commands[-1].words == tuple(texts):
+            walk.found.commands[-1] = replace(walk.found.commands[-1], directory=walk.scope.directory)
         for key, value in _settings(texts[1:at], name, rest):
             _set(walk, parts, key, value)
         for line in _lines(name, rest):

@@ -22,6 +22,7 @@ _EXPRESSIONS = frozenset(
     {"binary_expression", "unary_expression", "ternary_expression", "postfix_expression", "parenthesized_expression"}
 )
 _IN_TEST = frozenset({"[", "]", "=", "==", "!=", "=~", "!"})
+_USED_UP = ("", ())
 _QUOTED_SUBSCRIPT = re.compile(r"\w\[[^\]\s]*(\$\(|`)")
 
 
@@ -95,8 +96,7 @@ def loop(walk: Walk, node: Node) -> None:
     for _ in range(LOOP_VALUES_MAX):
         before = walk.scope.left()
         conditional(walk, node)
-        now = walk.scope.left()
-        if now == before or not any(now):
+        if not any(old != new and new not in _USED_UP for old, new in zip(before, walk.scope.left(), strict=True)):
             return
     walk.found.doubt("a loop has more rounds than are followed")
 
