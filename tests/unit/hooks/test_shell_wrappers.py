@@ -32,7 +32,7 @@ def words(line: str) -> list[tuple[str, ...]]:
         "git rebase -x 't x' main", "git bisect run t x", "git submodule foreach --recursive 't x'", "git clone 'ext::t x' d",
         "ssh -o ProxyCommand='t x' host", "ssh -oLocalCommand='t x' host", "tar --to-command='t x' -xf a",
         "tar -cf a b --checkpoint=1 --checkpoint-action=exec='t x'", "tar -I 't x' -xf a", "vim -c ':!t x' f", "watch -n 1 t x",
-        "script -qc 't x' f", "su -c 't x'", "env - t x", "env -S 't x'", "env -S t x", "find . -execdir t x \\;", "find . -ok t x \\;",
+        "script -qc 't x' f", "su -c 't x'", "env - t x", "env =a t x", "env -S 't x'", "env -S t x", "find . -execdir t x \\;", "find . -ok t x \\;",
         "xargs -I{} t {} <<< x", "echo \"'x'\" | xargs t", "rsync -e 't x' a b", "jobs -x t x", "eval -- t x", "t2() { t x; }; t2",
         "exec <<< 't x'; sh", "f() { sh; }; f <<< 't x'", "eval sh <<< 't x'", "V=; $V t x", "V=' t x'; $V",
     ],

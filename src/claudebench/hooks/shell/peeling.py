@@ -179,7 +179,8 @@ def _environment(parts: Parts, name: str, count: int) -> tuple[tuple[str, str], 
 def _assigned(walk: Walk, parts: Parts) -> None:
     if parts.words[0].text == "-" and parts.wrappers[-1] == "env":
         parts.words.pop(0)
-    while parts.words and parts.words[0].text.find("=") > 0:
+    nameless = parts.wrappers[-1] == "env"  # `env =x t` runs t
+    while parts.words and parts.words[0].text.find("=") >= (0 if nameless else 1):
         word = parts.words.pop(0)
         key, _, value = word.text.partition("=")
         run_value(walk, key, value)
