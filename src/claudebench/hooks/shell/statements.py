@@ -22,6 +22,7 @@ _EXPRESSIONS = frozenset(
     {"binary_expression", "unary_expression", "ternary_expression", "postfix_expression", "parenthesized_expression"}
 )
 _IN_TEST = frozenset({"[", "]", "=", "==", "!=", "=~", "!"})
+_BEHIND_BRACE = (b" ", b"\t", b"\n", b"(", b"\\")  # bash takes `{a` for a name
 _USED_UP = ("", ())
 _QUOTED_SUBSCRIPT = re.compile(r"\w\[[^\]\s]*(\$\(|`)")
 
@@ -53,8 +54,10 @@ def compound(walk: Walk, node: Node) -> None:
     """`{ ...; }`, `(( ... ))`: the first runs in this shell, the second only counts."""
     if node.children and node.children[0].type == "((":
         walk.inside_of(node)
-    else:
-        walk.sequence(node)
+        return
+    if walk.source[node.start_byte + 1 : node.start_byte + 2] not in _BEHIND_BRACE:
+        walk.found.doubt("a lone brace stands among its words")
+    walk.sequence(node)
 
 
 def negated(walk: Walk, node: Node) -> None:
