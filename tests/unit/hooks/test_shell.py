@@ -71,7 +71,8 @@ def test_wrappers_are_peeled_off(line: str) -> None:
     [
         "r\\\nm x", "cat <<E\n`rm x`\nE", "echo ${x:-`rm x`}", "! { rm x; }", "time { rm x; }", "coproc N { rm x; }",
         "echo `echo \\`rm x\\``", "cat <<E; rm x\nfoo\nE", "cat <<A <<B\na\nA\nb\nB", "exec 3<>x", "((a); (b))",
-        "{rm,-rf,/}", "{declare -x V=a; b; }", "$X a", '"$@"', "a $(", "x='$(rm)'", "cat f | sh", "source <(gen)", 'bash -c "a $X"', "/bin/r? x",
+        "{rm,-rf,/}", "{declare -x V=a; b; }", "$X a", '"$@"', "a $(", "x='$(rm)'", "cat f | sh", "source <(gen)",
+        'bash -c "a $X"', "/bin/r? x",
         "echo ${x@P}", "declare -n a=b", 'echo "$ $(rm x)"', "echo \\ #; rm x", "a\0b", "xargs sh -c",
         "cat <<E\nfoo\\\nE\n'\nE\nrm x #'", "eval $X",
     ],

@@ -3,6 +3,7 @@
 LINE_BYTES_MAX = 16 * 1024
 SOURCE_BYTES_MAX = 24 * 1024  # of a line and all texts for shells in it
 TREE_ROUNDS_MAX = 75  # of a hundred steps of the tree's parser: 2,200 nodes or so
+ERROR_ROUNDS = 4  # what a round counts in which the parser looks for a way around an error
 TREE_READS_MAX = 256  # of as many bytes: 16 KiB of sound shell take up to 131
 UNBOUND_BYTES_MAX = 256  # a text this short always has its tree at once
 HEREDOCS_MAX = 256  # the time for a tree grows with the square of each of these

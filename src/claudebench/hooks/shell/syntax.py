@@ -12,6 +12,7 @@ import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
 from claudebench.hooks.shell.limits import (
+    ERROR_ROUNDS,
     EXPANSIONS_MAX,
     HEREDOCS_MAX,
     TREE_READS_MAX,
@@ -46,9 +47,9 @@ def _bounded(parser: Parser, source: bytes) -> Node | None:
             return source[at : at + TREE_READS_MAX]
         return _AT_LEAST
 
-    def is_over(_at: int, _has_error: bool) -> bool:  # noqa: FBT001 - the parser's own signature
+    def is_over(_at: int, has_error: bool) -> bool:  # noqa: FBT001 - the parser's own signature
         nonlocal rounds
-        rounds += 1
+        rounds += ERROR_ROUNDS if has_error else 1
         return rounds > TREE_ROUNDS_MAX or reads > TREE_READS_MAX
 
     try:
