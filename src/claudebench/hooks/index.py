@@ -89,10 +89,11 @@ class CommandIndex:
         line.steps.search(self._weight, command.program, self._fixed)
         tables = list(self._about(command))
         line.steps.spend(len(tables))
-        found = {
-            table.place: table.rule for table in tables if fits_command(table.match, table.conditions, command, line)
-        }
-        return [found[place] for place in sorted(found)]
+        found = {}
+        for table in tables:
+            if fits_command(table.match, table.conditions, command, line):
+                found[table.place] = table.rule
+        return [found[place] for place in sorted(found)] if found else []
 
     def names(self, program: str) -> bool:
         """Tell whether a table asks of this very program."""

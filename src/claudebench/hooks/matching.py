@@ -26,6 +26,7 @@ Words = tuple[str, ...]
 Classes = tuple[PathClass, ...]
 
 VERBS_KEPT_MAX = 4_096
+FEW = 8  # words are part of the step that their table costs
 GLOB = frozenset("*?[")
 _INTERPRETERS = frozenset(
     ["sh", "bash", "zsh", "dash", "ksh", "fish", "source", ".", "python", "perl", "ruby", "node", "php", "bun", "pwsh"]
@@ -101,7 +102,8 @@ class Line:
         key = (id(command), values, own)
         found = self._arguments.get(key)
         if found is None:
-            self.steps.spend(len(command.words) >> 3)
+            if len(command.words) >= FEW:
+                self.steps.spend(len(command.words) >> 3)
             found = self._arguments[key] = read_arguments(command.words, values, own=own)
         return found
 
@@ -250,7 +252,8 @@ def _points(match: CommandMatch, command: Command, operands: Sequence[str], line
         operands = [word[len(match.prefix) :] for word in command.words[1:] if word.startswith(match.prefix)]
     if match.last:
         operands = operands[-1:]
-    line.steps.spend(len(operands))
+    if len(operands) >= FEW:
+        line.steps.spend(len(operands))
     return any(line.touches(match.paths, word, command) for word in operands)
 
 
@@ -267,7 +270,8 @@ def _is_unwrapped(match: CommandMatch, command: Command, _line: Line) -> bool:
 
 
 def _writes(match: CommandMatch, command: Command, line: Line) -> bool:
-    line.steps.spend(len(command.redirects))
+    if len(command.redirects) >= FEW:
+        line.steps.spend(len(command.redirects))
     return any(each.writes and line.touches(match.writes, each.target, command) for each in command.redirects)
 
 

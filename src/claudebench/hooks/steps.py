@@ -31,4 +31,6 @@ class Steps:
 
     def search(self, weight: int, text: str, fixed: int = 1) -> None:
         """Take off what a search through a text costs at worst."""
-        self.spend(fixed + (weight * len(text) >> SEARCHED_SHIFT))
+        self.left -= fixed + (weight * len(text) >> SEARCHED_SHIFT)
+        if self.left < 0:
+            raise TooManySteps
