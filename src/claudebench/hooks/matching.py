@@ -223,7 +223,7 @@ def _verb_length(verbs: Words, operands: Sequence[str], line: Line) -> int:
         return 1
     several = _several(verbs)
     if several:
-        line.steps.spend(len(several) >> 2)
+        line.steps.spend(2 * len(several))
     for parts in several:
         if len(parts) <= len(operands) and all(map(line.fits, parts, operands)):
             return len(parts)
