@@ -91,6 +91,7 @@ CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
 TICK_S = 0.5
 GUARD_PRIORITY = -1_000_000
+GUARD_WITHIN_S = 5.0
 SYNC_BEHIND_MAX_S = 2.5
 STORE_WITHIN_S = 60.0
 EXTERNAL_WITHIN_S = 10.0
@@ -227,7 +228,7 @@ class App:
 
     def _chain(self) -> Chain:
         guard = Guard(builtin(), ours=(str(self.data_dir.path),), on_error=_guard_failed)
-        first = Link(name=GUARD, decide=guard.decide, priority=GUARD_PRIORITY, again=True)
+        first = Link(name=GUARD, decide=guard.answer, priority=GUARD_PRIORITY, timeout_s=GUARD_WITHIN_S, again=True)
         return Chain([first, *links_of(self._apps.hooks)], on_error=_link_failed)
 
     def _rulebook(self) -> Rulebook:

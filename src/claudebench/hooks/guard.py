@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,10 +26,11 @@ from claudebench.hooks.tools import (
     lines_beside,
     lines_of,
     paths_of,
+    size_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from claudebench.hooks.rules import Rule, RuleSet
     from claudebench.hooks.shell import Command
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 CACHED_DECISIONS_MAX = 10_000
 CACHED_KEY_BYTES_MAX = 4 * 1024
 REWRITES_MAX = 4
+AT_ONCE_MAX = 1_024  # characters of a call: a few milliseconds at worst
 UNSURE = "unsure"
 UNREADABLE = "a file of rules that counts here cannot be read, so nobody knows what it forbids:"
 
@@ -72,6 +76,7 @@ class Guard:
         self._on_error = on_error
         self._kept: dict[tuple[object, ...], Decision] = {}
         self._lock = threading.Lock()
+        self._aside = ThreadPoolExecutor(1, "guard")
 
     def decide(self, call: ToolCall) -> Decision:
         """Judge one call. Never raises."""
@@ -79,6 +84,12 @@ class Guard:
             return self._kept_or_judged(call, kind_of(call.tool, call.params))
         except Exception as error:  # noqa: BLE001 - whatever went wrong must not become an allow
             return self._denied(call, error)
+
+    def answer(self, call: ToolCall) -> Decision | Awaitable[Decision]:
+        """Judge a short call at once, and a long one in a thread, so that it holds nobody else up."""
+        if size_of(call.params) <= AT_ONCE_MAX:
+            return self.decide(call)
+        return asyncio.get_running_loop().run_in_executor(self._aside, self.decide, call)
 
     def explain(self, call: ToolCall) -> Explanation:
         """Judge one call as `decide` does, past its cache, and return what was read on the way. Never raises."""

@@ -78,6 +78,7 @@ PATH_FIELDS = (
                "source", "destination", "old_path", "new_path")  # fmt: skip
 TEXT_FIELDS = ("content", "new_string", "new_source", "file_text", "new_str", "text")
 PATCH_FIELDS = ("patch", "input", "command")
+DEEP = 1 << 20  # what a list or an object in the parameters counts, whatever it holds
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _RUNS_LINES = re.compile(
     r"(?:^|[_.:/-])(?:bash|sh|zsh|shell|terminal|exec|execute|command|cmd|process|console|powershell|ssh)(?:[_.:/-]|$)"
@@ -86,6 +87,12 @@ _RUNS_CODE = re.compile(r"exec|run|eval|python|repl|notebook|kernel|cell")
 _PATCHED = re.compile(
     r"^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+)$|^(?:\+\+\+|---) (?:[ab]/)?(\S+)", re.MULTILINE
 )
+
+
+def size_of(params: object) -> int:
+    """Return how many characters the parameters hold, or more: what lies deeper is not counted."""
+    values = params.values() if isinstance(params, dict) else (params,)
+    return sum(len(value) if isinstance(value, str) else DEEP * isinstance(value, (dict, list)) for value in values)
 
 
 def kind_of(tool: str, params: object = None) -> Kind:

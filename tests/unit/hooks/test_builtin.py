@@ -23,6 +23,8 @@ LINES: dict[str, tuple[str, str]] = {
     "delete-credentials": ("rm ~/.ssh/id_rsa", "rm ~/.ssh/id_rsa.pub"),
     "code-by-environment": ("LD_PRELOAD=./x.so ls", "NODE_OPTIONS=--max-old-space-size=4096 npm test"),
     "code-inline": ("psql -c '\\! make'", "psql -c 'select 1'"),
+    "delete-repository": ("rm -rf .git", "rm -rf .git/index.lock"),
+    "install-unchecked": ("pip install -i http://x.example/simple a", "pip install -i http://localhost:3141/simple a"),
     "keys-read": ("cat ~/.ssh/id_rsa", "cat ~/.ssh/id_rsa.pub"),
     "unsaved-work-outside": ("cd ~/other && git clean -fd", "cd sub && git clean -fd"),
     "delete-outside": ("rm -r ../other", "rm -r /tmp/other"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,6 +222,16 @@ def test_tools_that_nobody_listed_are_judged_by_what_they_are_given(
 ) -> None:
     """A command line, code, a program with arguments and a folder count, whatever the tool is called."""
     assert guard.decide(ToolCall(tool, params, cwd="/work/repo", home="/home/dev")).decision == expected
+
+
+async def test_a_long_call_is_judged_aside(guard: Guard) -> None:
+    """A short call is answered at once, a long one in a thread, by the same rules."""
+    long = f"rm -rf / {'a' * 2_000}"
+    assert isinstance(guard.answer(bash("rm -rf /")), Decision)
+
+    answer = guard.answer(bash(long))
+    assert isinstance(answer, asyncio.Future)
+    assert (await answer).decision == guard.decide(bash(long)).decision == "deny"
 
 
 def test_kinds_of_tools() -> None:
