@@ -270,8 +270,8 @@ async def test_a_dead_letter_needs_the_operators_token(shell: Shell) -> None:
         await shell.call("task.claim", workerId="w")
         await shell.call("task.fail", id=f"t-{n}", workerId="w", retryable=True)
     token = shell.server.data_dir / "token"
-    refused, by_file, by_variable = await asyncio.gather(
-        shell("task", "retry", "t-1"),
+    refused = await shell("task", "retry", "t-1")
+    by_file, by_variable = await asyncio.gather(
         shell("task", "retry", "t-1", "--token-file", str(token)),
         run(
             shell.cwd,
@@ -356,7 +356,7 @@ async def test_a_terminal_gets_a_table(shell: Shell) -> None:
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "claudebench", "task", "list", "--url", shell.server.url, "--workspace", shell.workspace,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "60"}, stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"}, stdout=theirs,
     )  # fmt: skip
     assert await process.wait() == DONE
     os.close(theirs)

@@ -22,7 +22,7 @@ declare(
     Verb(
         name="get",
         command="task.get",
-        request=f"{MODEL}:One",
+        request=f"{MODEL}:Get",
         about="Show one task as it stands.",
         example="claudebench task get t-1",
         arguments=("id",),
