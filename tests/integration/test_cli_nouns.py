@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from claudebench.app import COMMANDS
 from claudebench.cli.main import app
-from claudebench.cli.verb import Verb
+from claudebench.cli.verb import MEANINGS, Verb, _fields
 from claudebench.testing import Server, eventually, serve
 
 if TYPE_CHECKING:
@@ -378,9 +378,12 @@ def _verbs(command: Any) -> list[Verb]:
 
 @pytest.mark.parametrize("verb", _verbs(get_command(app)), ids=lambda verb: verb.command)
 async def test_a_verb_takes_what_its_command_takes(verb: Verb) -> None:
-    """A verb names its command's own request, says rightly whether it changes something, and hides no field unsaid."""
+    """A verb names its command's own request, says rightly whether that changes something, and explains each option."""
     command = next(each for each in COMMANDS if each.name == verb.command)
     module, _, name = verb.request.partition(":")
 
     assert (command.input.__module__, command.input.__name__) == (module, name)
     assert verb.changes == command.changes
+    assert [
+        place.said for place in _fields(verb) if not place.schema.get("description", MEANINGS.get(place.path[-1]))
+    ] == []

@@ -33,6 +33,7 @@ METAVARS = {"array": "A,B", "object": MEMBERS, "": "JSON|TEXT"}
 BOUNDS = (("minimum", "maximum", ""), ("minLength", "maxLength", " characters"), ("minItems", "maxItems", ""))
 MEANINGS = {
     "after": "Position behind which to begin; without it at the oldest",
+    "archived": "Ask the record, which also knows what was retired",
     "assignedTo": "Only those of this instance",
     "cursor": "Where the page before this one ended",
     "dependsOn": "Tasks that must be completed first",
