@@ -99,8 +99,10 @@ def _pattern(command: Command) -> re.Pattern[str]:
 
 def _word_pattern(word: str) -> str:
     word = word.replace("~/..", "~") if word.startswith("~/..") else word
-    known = ".*".join(re.escape(piece) for piece in re.split(f"[{UNKNOWN}{SOME}]|^~", word))
-    return f"(\x1f{known})?" if known == ".*" else f"\x1f{known}"
+    known = ".*".join(
+        re.escape(piece) for piece in re.split(f"[{UNKNOWN}{SOME}*?]|\\[.*\\]|\\$\\$|(?:^|(?<==))~", word)
+    )
+    return f"(\x1f{known})?" if known in (".*", ".*.*") else f"\x1f{known}"
 
 
 # -- the grammar: templates with holes. %L: a line; %Q: a line in quotes; %H: a line without a heredoc; %N: a name
