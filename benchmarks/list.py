@@ -150,7 +150,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "version": __version__,
         "engine": str(find_engine()),
         "python": platform.python_version(),
-        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "loadAverage": os.getloadavg()},
+        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "loadAverageAtEnd": os.getloadavg()},
         "tasks": options.tasks,
         "secondsPerRow": options.seconds,
         "bytesPerTask": memory,
@@ -163,7 +163,8 @@ def show(found: dict[str, Any]) -> None:
     print(f"{'filter':20} {'order':16} {'conns':>5} {'tasks':>5} {'/s':>7} {'p50 ms':>8} {'p99 ms':>8} {'ratio':>6}")
     for row in found["rows"]:
         what = f"{row['filter']:20} {row['order']:16} {row['connections']:5} {row['tasks']:5}"
-        print(f"{what} {row['rate']:7.0f} {row['p50Ms']:8.2f} {row['p99Ms']:8.2f} {row['ratio']:6.3f}")
+        p50, p99 = (row[name] or float("nan") for name in ("p50Ms", "p99Ms"))
+        print(f"{what} {row['rate']:7.0f} {p50:8.2f} {p99:8.2f} {row['ratio']:6.3f}")
     print(f"bytes a task: {found['bytesPerTask']}")
 
 
@@ -182,6 +183,6 @@ if __name__ == "__main__":
     if not TOOL:
         sys.exit("neither redis-benchmark nor valkey-benchmark is on PATH; type: apt-get install redis-tools")
     result = asyncio.run(measure(wanted))
-    show(result)
     if wanted.save:
         wanted.save.write_text(json.dumps(result, indent=1) + "\n")
+    show(result)
