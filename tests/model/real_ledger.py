@@ -11,7 +11,7 @@ from tests.scripts import invariants
 
 from claudebench.instances import model as instance_model
 from claudebench.instances.store import InstanceStore
-from claudebench.store.keys import prefix
+from claudebench.store.keys import KEYS, prefix
 from claudebench.store.origin import Origin
 from claudebench.tasks import model as task_model
 from claudebench.tasks.store import TaskStore
@@ -34,7 +34,7 @@ class RealLedger:
 
     async def begin(self) -> None:
         """Make it a workspace whose clock tests may set."""
-        await self.connection.command("HSET", f"{prefix(self.workspace)}meta", "test", 1)
+        await self.connection.command("HSET", f"{prefix(self.workspace)}{KEYS['meta'].tail}", "test", 1)
 
     async def forget(self, tail: str) -> None:
         """Take a key out of the store."""

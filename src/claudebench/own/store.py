@@ -8,14 +8,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from claudebench.errors import nearest
+from claudebench.errors import Unavailable, nearest
 from claudebench.events.model import EventType
 from claudebench.own.lua import Bounds, read
+from claudebench.store.connection import unexpected
 from claudebench.store.keys import Key
 from claudebench.store.script import Script, ScriptError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
     from importlib.resources.abc import Traversable
 
     from claudebench.rpc.context import Context
@@ -53,7 +54,7 @@ class OwnStore:
         found = self._find(script)
         if not found.changes:
             raise TypeError(f"{found.title} changes nothing: its ARGV must begin with given_ms actor meta")
-        reply = await self._connection.change(found, context.origin(), *arguments)
+        reply = await _answered(self._connection.change(found, context.origin(), *arguments))
         if not isinstance(reply, list) or not reply or not isinstance(reply[0], bytes):
             raise TypeError(f"{found.title} must answer {{position, ...}}, not {reply!r:.100}")
         context.position = reply[0].decode() or context.position
@@ -69,13 +70,23 @@ class OwnStore:
         found = self._find(script)
         if found.changes:
             raise TypeError(f"{found.title} changes something; call `change`")
-        return await self._connection.run(found, context.workspace, *arguments)
+        return await _answered(self._connection.run(found, context.workspace, *arguments))
 
     def _find(self, script: str) -> Script:
         if script not in self._scripts:
             near = nearest(script, self._scripts)
             raise TypeError(f"{self.app} has no script {script!r}" + (f"; did you mean {near!r}?" if near else ""))
         return self._scripts[script]
+
+
+async def _answered(reply: Awaitable[Any]) -> Any:
+    """Return a reply; a key of the wrong type, which in our scripts means another layout, is a fault of an app's."""
+    try:
+        return await reply
+    except Unavailable as error:
+        if error.data.get("reason") == "format" and error.outcome == "unknown":
+            raise unexpected(error.message) from error
+        raise
 
 
 def own_prefix(app: str) -> str:

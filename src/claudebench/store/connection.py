@@ -442,7 +442,7 @@ def _script_refusal(reply: list[Any]) -> ClaudeBenchError:
         message, *pairs = (each.decode() if isinstance(each, bytes) else each for each in reply[1:])
         return BY_CODE[reply[0]](message, **dict(zip(pairs[::2], pairs[1::2], strict=True)))
     except (KeyError, TypeError, ValueError):
-        return _unexpected(f"what is neither a reply nor a refusal: {reply!r:.200}")
+        return unexpected(f"what is neither a reply nor a refusal: {reply!r:.200}")
 
 
 def _engine_refusal(text: str) -> ClaudeBenchError:
@@ -455,10 +455,11 @@ def _engine_refusal(text: str) -> ClaudeBenchError:
         return Unavailable(f"the store refuses for now: {text}", retryAfterMs=RETRY_AFTER_MS, reason=word.lower())
     if word == "WRONGTYPE":
         return Unavailable("the store holds another layout than this server knows", outcome="unknown", reason="format")
-    return _unexpected(text)
+    return unexpected(text)
 
 
-def _unexpected(text: str) -> Internal:
+def unexpected(text: str) -> Internal:
+    """Return the error for an answer that no right script gets; the log has the answer itself."""
     reference = secrets.token_hex(4)
     log.error("the store answered %s (reference %s)", text, reference)
     error = Internal(reference=reference, outcome="unknown")

@@ -50,7 +50,7 @@ def test_shared_parts_keep_their_keys() -> None:
     text = Script.of("x.probe", read("probe", header + body, bounds)).text
 
     assert "redis.call('SET', (K .. 'x:probe:meta'), 1)" in text
-    assert "redis.call('HEXISTS', (K .. 'meta'), 'test')" in text
+    assert "redis.call('HEXISTS', (K .. 'meta3'), 'test')" in text
 
 
 @pytest.mark.parametrize(
