@@ -21,12 +21,12 @@ from claudebench.hooks.tools import (
     code_lines_of,
     content_of,
     folder_of,
+    is_quick,
     is_words,
     kind_of,
     lines_beside,
     lines_of,
     paths_of,
-    size_of,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 CACHED_DECISIONS_MAX = 10_000
 CACHED_KEY_BYTES_MAX = 4 * 1024
 REWRITES_MAX = 4
-AT_ONCE_MAX = 1_024  # characters of a call: a few milliseconds at worst
 UNSURE = "unsure"
 UNREADABLE = "a file of rules that counts here cannot be read, so nobody knows what it forbids:"
 
@@ -87,7 +86,7 @@ class Guard:
 
     def answer(self, call: ToolCall) -> Decision | Awaitable[Decision]:
         """Judge a short call at once, and a long one in a thread, so that it holds nobody else up."""
-        if size_of(call.params) <= AT_ONCE_MAX:
+        if is_quick(call.params):
             return self.decide(call)
         return asyncio.get_running_loop().run_in_executor(self._aside, self.decide, call)
 

@@ -78,7 +78,7 @@ PATH_FIELDS = (
                "source", "destination", "old_path", "new_path")  # fmt: skip
 TEXT_FIELDS = ("content", "new_string", "new_source", "file_text", "new_str", "text")
 PATCH_FIELDS = ("patch", "input", "command")
-DEEP = 1 << 20  # what a list or an object in the parameters counts, whatever it holds
+QUICK_CHARS_MAX = 256  # some milliseconds at worst
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _RUNS_LINES = re.compile(
     r"(?:^|[_.:/-])(?:bash|sh|zsh|shell|terminal|exec|execute|command|cmd|process|console|powershell|ssh)(?:[_.:/-]|$)"
@@ -89,10 +89,15 @@ _PATCHED = re.compile(
 )
 
 
-def size_of(params: object) -> int:
-    """Return how many characters the parameters hold, or more: what lies deeper is not counted."""
-    values = params.values() if isinstance(params, dict) else (params,)
-    return sum(len(value) if isinstance(value, str) else DEEP * isinstance(value, (dict, list)) for value in values)
+def is_quick(params: object) -> bool:
+    """Tell whether parameters are surely judged quickly: short texts at the top, and no function that a line calls."""
+    values = list(params.values()) if isinstance(params, dict) else [params]
+    texts = [value for value in values if isinstance(value, str)]
+    return (
+        sum(map(len, texts)) <= QUICK_CHARS_MAX
+        and not any(isinstance(value, (dict, list)) for value in values)
+        and not any("()" in text or "function" in text for text in texts)
+    )
 
 
 def kind_of(tool: str, params: object = None) -> Kind:
