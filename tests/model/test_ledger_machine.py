@@ -46,7 +46,7 @@ def _plant(monkeypatch: pytest.MonkeyPatch, script: Script, old: str, new: str) 
 
 def test_the_ledger_is_its_model(store_socket: str) -> None:
     """After any sequence of steps every answer, every stored field and every event is what the plain ledger says."""
-    run(store_socket, 40, 80, derandomize=True, phases=[Phase.generate])
+    run(store_socket, 60, 100, derandomize=True, phases=[Phase.generate])
 
 
 @pytest.mark.soak
