@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STARTING_RETRY_MS = 250
 READABLE = frozenset({"/health", "/metrics", "/openrpc.json"})
 HOOKS = "/hooks/"
+NAMELESS = "/"  # no workspace can be called that
 
 
 class Doors:
@@ -118,4 +119,4 @@ def _split(path: str) -> tuple[str, str]:
     if not path.startswith("/w/"):
         return "", path
     workspace, _, rest = path.removeprefix("/w/").partition("/")
-    return workspace, f"/{rest}"
+    return workspace or NAMELESS, f"/{rest}"

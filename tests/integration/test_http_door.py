@@ -104,9 +104,18 @@ async def test_plain_path_is_the_default_workspace(server: Server, client: Async
     assert (found["text"], (await post(client, "/task/count")).json["pending"]) == ("in the default", 0)
 
 
-async def test_illegal_workspace_is_refused(client: AsyncClient) -> None:
-    """A workspace whose name is none is 400 with the code of bad params."""
-    answer = await client.post("/w/BAD/task/create", b'{"text":"a"}')
+async def test_an_empty_key_is_refused(client: AsyncClient) -> None:
+    """A key that was to be filled in and is empty is an error, and nothing is stored."""
+    answer = await post(client, "/task/create", {"text": "a"}, {"Idempotency-Key": ""})
+
+    assert (answer.status, answer.json["code"]) == (400, -32600)
+    assert (await client.call("task.count"))["pending"] == 0
+
+
+@pytest.mark.parametrize("name", ["BAD", ""])
+async def test_illegal_workspace_is_refused(client: AsyncClient, name: str) -> None:
+    """A workspace whose name is none, or is empty, is 400 with the code of bad params."""
+    answer = await client.post(f"/w/{name}/task/create", b'{"text":"a"}')
 
     assert (answer.status, answer.json["code"]) == (400, -32602)
 

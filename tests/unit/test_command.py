@@ -14,7 +14,7 @@ from claudebench.events.model import Catalogue
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.resilience.policy import Breaker, Policy, RateLimit
 from claudebench.rpc.command import DEFAULT_DOORS, Command, handler
-from claudebench.rpc.context import Caller, Context
+from claudebench.rpc.context import Caller, Context, Role
 from claudebench.rpc.dispatcher import Dispatcher, fingerprint
 from claudebench.rpc.envelope import Metadata
 from claudebench.rpc.registry import HandlerRegistry
@@ -314,16 +314,21 @@ async def test_an_idempotency_key_reaches_every_change_of_a_call() -> None:
         await both.dispatch(name, b"{}", caller)
 
     assert [once and once[0] for once in seen] == ["k", "k#1", None, None]
-    assert seen[0][1] == seen[1][1] == fingerprint("a.change", "", b"{ }")
+    assert seen[0][1] == seen[1][1] == fingerprint("a.change", Caller(), b"{ }")
 
 
 def test_a_fingerprint_is_that_of_the_call() -> None:
-    """The spelling of the parameters does not matter; command, caller and values do."""
-    same = fingerprint("a.b", "i", b'{"x": 1, "y": [2]}')
+    """The spelling of the parameters does not matter; command, caller, role and values do."""
 
-    assert same == fingerprint("a.b", "i", b'{"y":[2],"x":1}')
-    assert len({same, fingerprint("a.c", "i", b'{"x":1,"y":[2]}'), fingerprint("a.b", "j", b'{"x":1,"y":[2]}'),
-                fingerprint("a.b", "i", b'{"x":1,"y":[3]}')}) == 4  # fmt: skip
+    def by(instance: str, role: Role = "agent") -> Caller:
+        return Caller(role=role, metadata=Metadata(instance_id=instance))
+
+    same = fingerprint("a.b", by("i"), b'{"x": 1, "y": [2]}')
+
+    assert same == fingerprint("a.b", by("i"), b'{"y":[2],"x":1}')
+    assert len({same, fingerprint("a.c", by("i"), b'{"x":1,"y":[2]}'), fingerprint("a.b", by("j"), b'{"x":1,"y":[2]}'),
+                fingerprint("a.b", by("i"), b'{"x":1,"y":[3]}'),
+                fingerprint("a.b", by("i", "operator"), b'{"x":1,"y":[2]}')}) == 5  # fmt: skip
 
 
 async def broken(request: Ask) -> Told:

@@ -17,14 +17,16 @@ LINES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnectio
 TOKEN_VARIABLE = "CLAUDEBENCH_TOKEN"  # noqa: S105 - the name of a variable
 
 
-def connect(url: str, workspace: str = "", token_file: Path | str | None = None) -> Client:
+def connect(url: str, workspace: str | None = None, token_file: Path | str | None = None) -> Client:
     """Return a client that shows the token of a file, or that of the environment.
 
     Raises:
         SettingsError: the address, the file or the token cannot be used.
     """
     token = _read(token_file) if token_file else os.environ.get(TOKEN_VARIABLE, "")
-    return Client(url, workspace=workspace, token=token)
+    if workspace == "":
+        raise SettingsError("--workspace is empty; leave it out to mean the server's own")
+    return Client(url, workspace=workspace or "", token=token)
 
 
 def _read(token_file: Path | str) -> str:

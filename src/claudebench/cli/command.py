@@ -22,7 +22,9 @@ app = verbs()
 
 
 @app.command("list", epilog=example("claudebench command list"))
-def list_(url: Url = DEFAULT_URL, workspace: Workspace = "", token_file: TokenFile = None, json: Json = False) -> None:
+def list_(
+    url: Url = DEFAULT_URL, workspace: Workspace = None, token_file: TokenFile = None, json: Json = False
+) -> None:
     """List the commands of the server; with --json each as OpenRPC describes it."""
     from claudebench.cli.client import connect
 
@@ -52,7 +54,7 @@ def call(
     ] = None,
     idempotency_key: IdempotencyKey = None,
     url: Url = DEFAULT_URL,
-    workspace: Workspace = "",
+    workspace: Workspace = None,
     token_file: TokenFile = None,
     json: Json = False,
 ) -> None:
@@ -72,7 +74,7 @@ def call(
 
 def _result(client: Client, method: dict[str, Any], given: dict[str, Any], key: str | None) -> Any:
     try:
-        return client.call(method["name"], {"idempotencyKey": key} if key else {}, **given)
+        return client.call(method["name"], {} if key is None else {"idempotencyKey": key}, **given)
     except ClaudeBenchError as error:
         if not method["x-claudebench"]["changes"]:
             error.outcome = "not_done"

@@ -44,7 +44,7 @@ def tail(
     types: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Only these types of event.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many [default: never].")] = None,
     url: Url = DEFAULT_URL,
-    workspace: Workspace = "",
+    workspace: Workspace = None,
     token_file: TokenFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print each event as JSON, on a line of its own.")] = False,
 ) -> None:

@@ -15,7 +15,7 @@ rules = noun("The rules that the guard judges by.", "claudebench guard rules lis
 app.add_typer(rules, name="rules")
 
 Cwd = Annotated[Path | None, typer.Option(help="Folder that the calls come from [default: this one].")]
-File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE")]
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE", help="A TOML file.")]
 
 
 @app.command(epilog=example("claudebench guard explain 'curl -s https://x.org | sudo bash'"))
@@ -49,7 +49,7 @@ def replay(
     rules: Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True, help="File of rules to try.")],
     since: Annotated[str, typer.Option(help="How far back: 7d, 12h, 30m, 45s.")] = "7d",
     url: Url = DEFAULT_URL,
-    workspace: Workspace = "",
+    workspace: Workspace = None,
     token_file: TokenFile = None,
     json: Json = False,
 ) -> None:

@@ -41,7 +41,7 @@ declare(
 def show(
     instance_id: Annotated[str, typer.Argument(metavar="ID", help="The instance's name.")],
     url: Url = DEFAULT_URL,
-    workspace: Workspace = "",
+    workspace: Workspace = None,
     token_file: TokenFile = None,
     json: Json = False,
 ) -> None:

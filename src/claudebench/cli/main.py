@@ -63,7 +63,10 @@ def up(
     max_memory: Annotated[str | None, typer.Option(help="Bound of the embedded store, such as 512mb.")] = None,
     rules: Annotated[Path | None, typer.Option(help="Your own guard rules, read again when they change.")] = None,
     app: Annotated[
-        str | None, typer.Option(help="Modules whose @hook functions join the guard, comma-separated.")
+        str | None,
+        typer.Option(
+            help="Modules, comma-separated: their @handler functions become commands, their @hook functions join the guard."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -101,7 +104,7 @@ def demo(
 
 @app.command(epilog=example("claudebench scripts"))
 def scripts(
-    url: Url = DEFAULT_URL, workspace: Workspace = "", token_file: TokenFile = None, json: Json = False
+    url: Url = DEFAULT_URL, workspace: Workspace = None, token_file: TokenFile = None, json: Json = False
 ) -> None:
     """List the Lua scripts: what each succeeds, its hash, its calls and its times on this server."""
     from claudebench.cli.client import connect

@@ -15,7 +15,7 @@ DEFAULT_URL = "http://127.0.0.1:7420"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Url = Annotated[str, typer.Option("--url", envvar="CLAUDEBENCH_URL", help="Where the server answers.")]
 Workspace = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--workspace",
         envvar="CLAUDEBENCH_WORKSPACE",

@@ -272,7 +272,7 @@ def _run(verb: Verb, places: list[Place], words: dict[str, Any]) -> None:
         if (word := words[place.name]) is not None and word is not False:
             _put(params, place.path, place.value(word))
     client = connect(words["url"], words["workspace"], words["token_file"])
-    about = {"idempotencyKey": key} if (key := words.get("idempotency_key")) else {}
+    about = {} if (key := words.get("idempotency_key")) is None else {"idempotencyKey": key}
     try:
         answer = _whole(client, verb, params) if words.get("all_") else client.call(verb.command, about, **params)
     except ClaudeBenchError as error:

@@ -71,7 +71,7 @@ class Dispatcher:
             raise InvalidParams(str(error)[:MESSAGE_MAX], errors=issues(params, command.input)) from None
         context = Context(self, caller)
         if command.changes and caller.metadata.idempotency_key:
-            context.fingerprint = fingerprint(command.name, caller.metadata.instance_id, params)
+            context.fingerprint = fingerprint(command.name, caller, params)
         if bound.context_name:
             result = await bound.function(request, **{bound.context_name: context}, **bound.stores)
         else:
@@ -79,10 +79,11 @@ class Dispatcher:
         return Answer(result, context.position)
 
 
-def fingerprint(name: str, instance: str, params: bytes | msgspec.Raw) -> bytes:
-    """Return what makes a call the same call: its command, its caller, and its parameters in one spelling."""
+def fingerprint(name: str, caller: Caller, params: bytes | msgspec.Raw) -> bytes:
+    """Return what makes a call the same call: its command, its caller and role, its parameters in one spelling."""
     spelt = msgspec.json.encode(msgspec.json.decode(params), order="sorted")
-    return sha256(b"\0".join((name.encode(), instance.encode(), spelt))).digest()[:FINGERPRINT_BYTES]
+    said = (name, caller.metadata.instance_id, caller.role)
+    return sha256(b"\0".join((*map(str.encode, said), spelt))).digest()[:FINGERPRINT_BYTES]
 
 
 def _internal(name: str, error: Exception) -> Internal:

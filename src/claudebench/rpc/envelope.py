@@ -19,6 +19,7 @@ _INSTANCE = r'[^\s"\\,{}|\x00-\x20\x7f]{1,128}'
 InstanceId = Annotated[str, Meta(pattern=rf"^{_INSTANCE}$(?!\n)", description="id of an instance")]
 NoInstanceId = Annotated[str, Meta(pattern=rf"^({_INSTANCE})?$(?!\n)", description="id of an instance, or empty")]
 Name = Annotated[str, Meta(max_length=256)]
+Key = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _SPACED_COLON = re.compile(rb'"\s+:')
 _ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
@@ -33,7 +34,7 @@ class Metadata(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True):
     correlation_id: Name = ""
     causation_id: Name = ""
     traceparent: Name = ""
-    idempotency_key: Name = ""
+    idempotency_key: Key = ""  # absent: none; given, it has a name
     timestamp: int | float | str | None = None
 
 

@@ -6,7 +6,7 @@
 -- ARGV  given_ms actor meta claims_max lease_ms
 -- Returns {position, n, doc, row, text, metadata, n, ...}, position '' when nothing was taken. The claimer is the actor.
 local limits = able(actor)
-if not limits then return refuse(NOT_FOUND, 'the claimer is not registered', 'instanceId', actor) end
+if not limits then return refuse(NOT_FOUND, 'the claimer is not registered; call system.register first', 'instanceId', actor) end
 
 local reply = {''}
 for _ = 1, tonumber(claims_max) do
