@@ -65,7 +65,7 @@ def up(
     app: Annotated[
         str | None,
         typer.Option(
-            help="Modules, comma-separated: their @handler functions become commands, their @hook functions join the guard."
+            help="Modules, comma-separated: @handler functions become commands, @hook functions join the guard."
         ),
     ] = None,
     json: Json = False,
