@@ -216,7 +216,7 @@ class PlainLedger:
         if epoch is not None and epoch != task.epoch:
             raise Stale
         moves = status is not None and status != task.status
-        if moves:
+        if moves or (status not in {None, "pending"} and worker not in {"", task.owner}):
             self._may_move(task, status, worker, epoch, operator=operator)
         self._set(task, values)
         if values or not moves:
@@ -486,8 +486,21 @@ class PlainLedger:
             self._may_begin(task, worker)
         elif status == "pending":
             self._may_reopen(task, operator=operator)
-        elif task.status != "pending" or task.owner:
+        elif task.status != "pending":
             self._fence(task, worker, epoch)
+        elif status:
+            self._may_end_pending(task, worker, epoch, status)
+
+    def _may_end_pending(self, task: Task, worker: str, epoch: int | None, status: str) -> None:
+        """Raise unless it is free and the caller names no worker, or it is reserved and the caller shows it is its."""
+        if task.owner and not worker and epoch is None:
+            raise Conflict
+        if worker and worker != task.owner:
+            raise Stale if task.returned else Conflict
+        if task.owner:
+            self._fence(task, worker, epoch)
+        elif status == "completed" and (task.waits or task.stuck):
+            raise Conflict
 
     def _may_begin(self, task: Task, worker: str) -> None:
         if task.status != "pending" or task.waits or task.stuck or task.owner not in {"", worker}:

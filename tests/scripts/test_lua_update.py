@@ -176,7 +176,7 @@ async def test_a_late_word_changes_nothing(ledger: Ledger, asked: dict[str, Any]
         await ledger.update(n, worker="w", epoch=held.epoch, **asked)
 
     assert await ledger.get(n) == before
-    await ledger.update(n, worker="w", epoch=before.epoch, **asked)
+    await ledger.update(n, epoch=before.epoch, **asked)
 
 
 async def test_a_late_word_reopens_nothing(ledger: Ledger) -> None:
@@ -204,3 +204,81 @@ async def test_a_denied_task_is_not_begun(ledger: Ledger) -> None:
     await ledger.fail(n, "w", 3, retryable=True)
     ledger.now_ms += 30_000
     assert (await ledger.update(n, worker="w", status="in_progress")).assigned_to == "w"
+
+
+@pytest.mark.parametrize("first", ["a", ""])
+async def test_a_begun_task_has_one_claimer(ledger: Ledger, first: str) -> None:
+    """Who begins what another began, or nobody, is refused as a second claim; the owner is answered again."""
+    n = await ledger.create()
+    for each in ("a", "b"):
+        await ledger.register(each)
+    begun = await ledger.update(n, worker=first, status="in_progress")
+    with pytest.raises(Conflict):
+        await ledger.update(n, worker="b", status="in_progress", text="mine")
+
+    assert await ledger.get(n) == begun
+    again = await ledger.update(n, worker=first, epoch=begun.epoch, status="in_progress")
+    assert (again.assigned_to, again.epoch, again.attempts) == (begun.assigned_to, begun.epoch, 1)
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+async def test_what_another_ended_is_not_ended_again(ledger: Ledger, end: str) -> None:
+    """A foreign worker is refused as by complete and fail; the owner that ended it is answered again."""
+    n = await ledger.create()
+    for each in ("a", "b"):
+        await ledger.register(each)
+    await ledger.update(n, worker="a", status="in_progress")
+    await ledger.update(n, worker="a", status=end)
+    with pytest.raises(Conflict):
+        await ledger.update(n, worker="b", status=end)
+
+    assert (await ledger.update(n, worker="a", epoch=1, status=end)).assigned_to == "a"
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+async def test_who_does_not_hold_a_pending_task_does_not_end_it(ledger: Ledger, end: str) -> None:
+    """A worker that names itself ends neither what it never held nor, stale, what it lost; the nameless caller does."""
+    await ledger.register("w")
+    n = await ledger.create()
+    with pytest.raises(Conflict):
+        await ledger.update(n, worker="w", status=end)
+    await ledger.claimed("w")
+    free = await ledger.unassign(n)
+    for epoch in ("", free.epoch):
+        with pytest.raises(Stale):
+            await ledger.update(n, worker="w", epoch=epoch, status=end)
+
+    assert await ledger.get(n) == free
+    assert (await ledger.update(n, status=end)).status == end
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+async def test_a_reserved_task_is_ended_by_its_instance(ledger: Ledger, end: str) -> None:
+    """Nobody in particular and no other worker ends what is reserved; a former owner is stale."""
+    for each in ("a", "b"):
+        await ledger.register(each)
+    n = await ledger.create()
+    await ledger.assign(n, "a")
+    for worker in ("", "b"):
+        with pytest.raises(Conflict):
+            await ledger.update(n, worker=worker, status=end)
+    await ledger.unassign(n)
+    await ledger.assign(n, "b")
+    for worker, error in (("", Conflict), ("a", Stale)):
+        with pytest.raises(error):
+            await ledger.update(n, worker=worker, status=end)
+
+    assert (await ledger.update(n, worker="b", epoch=3, status=end)).status == end
+
+
+async def test_what_waits_for_others_is_not_completed(ledger: Ledger) -> None:
+    """A task is not done before what it depends on, nor once that failed; to fail it is allowed."""
+    first = await ledger.create()
+    n = await ledger.create(depends_on=[first])
+    with pytest.raises(Conflict):
+        await ledger.update(n, status="completed")
+    await ledger.update(first, status="failed")
+    with pytest.raises(Conflict):
+        await ledger.update(n, status="completed")
+
+    assert (await ledger.update(n, status="failed")).status == "failed"

@@ -61,7 +61,10 @@ class Updates(Request):
 
 
 class Update(Request):
-    """task.update; `workerId` fences a move as in task.complete, an `epoch` that is no longer current everything."""
+    """task.update; `workerId` fences a status, named anew or again, as in task.claim and task.complete.
+
+    An `epoch` that is no longer current fences everything.
+    """
 
     id: TaskId
     updates: Updates

@@ -14,13 +14,14 @@ local keys = merged(t, metadata)
 if type(keys) == 'table' then return keys end
 local moves = status ~= '' and status ~= t.status
 local caller = worker ~= '' and worker or actor
+local begins = status == 'in_progress' and (moves or caller ~= '' and caller ~= t.owner)
+local ends = (status == 'completed' or status == 'failed') and (moves or worker ~= '' and worker ~= t.owner)
 local refusal
 if moves and status == 'pending' then
   refusal = not finished(t) and refuse(CONFLICT, 'a task in progress is given back by release or unassign', 'status', t.status)
     or t.dead and operator ~= '1' and refuse(UNAUTHORIZED, 'a dead letter is the operator\'s to try again')
-elseif moves and status == 'in_progress' then refusal = may_begin(t, caller)
-elseif moves and t.status == 'pending' and t.owner == '' then refusal = nil
-elseif moves then refusal = not_holder(t, worker, epoch) end
+elseif begins then refusal = may_begin(t, caller)
+elseif ends then refusal = may_end(t, worker, epoch, status) end
 if refusal then return refusal end
 
 local position
