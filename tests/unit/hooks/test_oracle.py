@@ -102,7 +102,7 @@ def _word_pattern(word: str) -> str:
     known = ".*".join(
         re.escape(piece) for piece in re.split(f"[{UNKNOWN}{SOME}*?]|\\[.*\\]|\\$\\$|(?:^|(?<==))~", word)
     )
-    return f"(\x1f{known})?" if known in (".*", ".*.*") else f"\x1f{known}"
+    return f"(\x1f{known})?" if known in ("", ".*", ".*.*") else f"\x1f{known}"
 
 
 # -- the grammar: templates with holes. %L: a line; %Q: a line in quotes; %H: a line without a heredoc; %N: a name
