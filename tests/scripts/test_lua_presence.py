@@ -248,3 +248,18 @@ async def test_a_dead_letter_is_not_named_as_free(ledger: Ledger) -> None:
 
     assert (await ledger.register("w", boot="2")).returned == [f"t-{again}"]
     assert (await ledger.get(last)).dead_letter
+
+
+async def test_a_list_is_as_long_as_its_limit(ledger: Ledger) -> None:
+    """The limit is that of the whole list: who is heard of comes first, who went OFFLINE only where there is room."""
+    for worker in ("gone-1", "gone-2", "gone-3", "here-1", "here-2", "here-3"):
+        await ledger.register(worker)
+    await ledger.advance(MINUTE, ("here-1", "here-2", "here-3"))
+
+    async def listed(limit: int) -> list[str]:
+        found = await ledger.instances.list(ledger.workspace, str(ledger.now_ms), limit)
+        return [each.state for each in found]
+
+    assert await listed(2) == ["ACTIVE"] * 2
+    assert await listed(4) == ["ACTIVE"] * 3 + ["OFFLINE"]
+    assert await listed(100) == ["ACTIVE"] * 3 + ["OFFLINE"] * 3
