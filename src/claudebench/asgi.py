@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from claudebench.errors import ClaudeBenchError, NotFound, Unavailable, UnknownCommand
+from claudebench.rpc.dispatcher import internal
 from claudebench.transports import commands, hooks, http, jsonrpc, metrics, openrpc
 from claudebench.transports.entry import Entry
 from claudebench.transports.http import Refused
@@ -30,14 +32,20 @@ class Doors:
         self._gate: Gate = http.Gate(app.settings, lambda: app.operator_token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection (ASGI)."""
+        """Answer one connection (ASGI); what nobody foresaw is answered with a reference to the log."""
         if scope["type"] != "http":
             raise RuntimeError(f"no door for {scope['type']}")
         try:
-            response = await self._answer(scope, receive)
-        except ClaudeBenchError as error:
-            response = http.problem(error)
+            response = await self._respond(scope, receive)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last resort
+            response = http.problem(internal(scope["path"], error))
         await http.answer(response, scope, send)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        try:
+            return await self._answer(scope, receive)
+        except ClaudeBenchError as error:
+            return http.problem(error)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = self._gate.check(scope["headers"])

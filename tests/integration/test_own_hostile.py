@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,6 +79,35 @@ async def test_a_batch_goes_on(client: AsyncClient) -> None:
     replies = await client.rpc(batch)
 
     assert ["result" in reply for reply in replies] == [False, True, False, False, True]
+
+
+DESTROYERS = [
+    *(("cancels_task", word) for word in ("at once", "later", "callback", "returns")),
+    *(("throws", word) for word in ("generator", "group", "base")),
+    *(("refuses", word) for word in ("object", "surrogate", "long")),
+]
+
+
+@pytest.mark.parametrize(("name", "word"), DESTROYERS)
+async def test_a_batch_outlives_each_of_them(server: Server, client: AsyncClient, name: str, word: str) -> None:
+    """Who cancels the task, raises what is no `Exception` or refuses unsendably spoils its own line and no other."""
+    methods = [("task.create", {"text": "x"}), (f"hostile.{name}", {"word": word}), ("task.create", {"text": "y"})]
+    batch = [{"jsonrpc": "2.0", "id": at, "method": each, "params": given} for at, (each, given) in enumerate(methods)]
+
+    first, spoilt, last = await client.rpc(batch)
+
+    assert ["result" in reply for reply in (first, last)] == [True, True]
+    assert (spoilt["id"], spoilt["error"]["code"]) == (1, Internal.code)
+    assert spoilt["error"]["data"]["reference"] in server.log_path.read_text()
+
+
+@pytest.mark.parametrize(("name", "word"), [*DESTROYERS, ("refuses", "endless")])
+async def test_nobody_sees_a_bare_error(server: Server, client: AsyncClient, name: str, word: str) -> None:
+    """Alone and over plain HTTP such a call is a problem with a code and a reference that the log knows."""
+    answer = await client.post(f"/hostile/{name}", json.dumps({"word": word}).encode())
+
+    assert (answer.status, answer.json["code"]) == (500, Internal.code)
+    assert answer.json["reference"] in server.log_path.read_text()
 
 
 async def test_who_waits_too_long_is_given_up(client: AsyncClient) -> None:

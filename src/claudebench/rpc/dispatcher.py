@@ -57,7 +57,7 @@ class Dispatcher:
             raise
         except Exception as error:
             code = Internal.code
-            raise _internal(name, error) from error
+            raise internal(name, error) from error
         finally:
             bound.instrument.finish(started, caller.workspace, caller.metadata.traceparent, code)
 
@@ -86,7 +86,8 @@ def fingerprint(name: str, caller: Caller, params: bytes | msgspec.Raw) -> bytes
     return sha256(b"\0".join((*map(str.encode, said), spelt))).digest()[:FINGERPRINT_BYTES]
 
 
-def _internal(name: str, error: Exception) -> Internal:
+def internal(name: str, error: BaseException) -> Internal:
+    """Log what nobody foresaw in the command or at the path `name`; return the error that refers to it."""
     reference = secrets.token_hex(4)
     log.error("internal error", command=name, reference=reference, exc_info=error)
     return Internal(reference=reference, outcome="unknown")

@@ -10,6 +10,7 @@ import msgspec
 from claudebench.errors import ClaudeBenchError, LimitReached
 from claudebench.rpc import envelope
 from claudebench.rpc.context import Caller
+from claudebench.rpc.dispatcher import internal
 from claudebench.transports.response import JSON, POSITION, Response, encode
 
 if TYPE_CHECKING:
@@ -51,10 +52,27 @@ async def _batch(entry: Entry, bodies: list[msgspec.Raw]) -> Response:
     size = 0
     for stretch in _stretches(entry, bodies):
         calls = (_one(entry, body, request, full=size > ANSWER_MAX) for body, request in stretch)
-        encoded = [encode(message) for message in await asyncio.gather(*calls) if message]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        encoded = [line for item, outcome in zip(stretch, outcomes, strict=True) if (line := _line(item[1], outcome))]
         replies += encoded
         size += sum(map(len, encoded))
     return Response(200, b"[" + b",".join(replies) + b"]") if replies else NO_CONTENT
+
+
+def _line(request: envelope.Request | ClaudeBenchError, outcome: Message | BaseException | None) -> bytes:
+    """Return the line of a call in the answer; one that went wrong in a way that nobody foresaw costs only itself."""
+    if isinstance(outcome, BaseException):
+        return _unforeseen(request, outcome)
+    try:
+        return encode(outcome) if outcome else b""
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other lines stand
+        return _unforeseen(request, error)
+
+
+def _unforeseen(request: envelope.Request | ClaudeBenchError, error: BaseException) -> bytes:
+    name, id_ = (request.method, request.id) if isinstance(request, envelope.Request) else ("", None)
+    found = internal(name, error)
+    return b"" if id_ is msgspec.UNSET else encode(envelope.failure(found, id_))
 
 
 def _stretches(entry: Entry, bodies: list[msgspec.Raw]) -> Iterator[list[Item]]:
