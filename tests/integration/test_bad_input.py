@@ -190,6 +190,8 @@ BAD_PARAMS = {
     "status unknown": request("task.list", {"status": "done"}),
     "cursor text": request("task.list", {"cursor": "abc"}),
     "cursor ends in a newline": request("task.list", {"cursor": "9\n"}),
+    "cursor of the former shape": request("task.list", {"cursor": "3518437208883201-1"}),
+    "cursor of another list": request("task.list", {"cursor": "0000-3518437208883201-1"}),
     "claim eleven": request("task.claim", {"workerId": "w", "maxTasks": 11}),
     "leaseMs 1": request("task.claim", {"workerId": "w", "leaseMs": 1}),
     "worker with a brace": request("task.claim", {"workerId": "w}"}),

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.scripts.ledger import Ledger, num
 
+from claudebench.errors import InvalidParams
 from claudebench.tasks import model
 
 if TYPE_CHECKING:
@@ -105,6 +106,26 @@ async def test_totals_are_exact_where_an_index_counts(ledger: Ledger) -> None:
     assert not (await ledger.list(textPrefix="even")).total_count_exact
 
 
+OTHERS: list[dict[str, Any]] = [
+    {"orderBy": "updatedAt"}, {"orderBy": "priority"}, {"order": "asc"}, {"status": "pending"}, {"assignedTo": "w1"},
+    {"priority": 50}, {"priorityMin": 50}, {"textPrefix": "even"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+async def test_a_cursor_of_another_list_is_refused(ledger: Ledger, other: dict[str, Any]) -> None:
+    """A cursor goes on only in the order and with the filters it was made for; how long a page is may change."""
+    await fill(ledger, 10)
+    page = await ledger.list(limit=2)
+
+    with pytest.raises(InvalidParams) as found:
+        await ledger.list(cursor=page.next_cursor, **other)
+
+    errors: Any = found.value.data["errors"]
+    assert [each["path"] for each in errors] == ["cursor"]
+    assert len((await ledger.list(limit=3, cursor=page.next_cursor)).tasks) == 3
+
+
 async def test_what_does_not_move_is_seen_once(ledger: Ledger) -> None:
     """While others move under the walk, each task that does not is there exactly once, in every order."""
     tasks = await fill(ledger)
@@ -132,7 +153,10 @@ async def test_a_page_looks_at_so_many_and_no_more(ledger: Ledger) -> None:
     assert [len(page.tasks) for page in pages] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("cursor", ["", "1", "a-1", "0-0", "-1", "1-1-1", "1-1\n"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "1", "a-1", "0-0", "-1", "1-1-1", "3518437208883201-1", "abcd-0-1", "abcd-1-0", "ABCD-1-1", "abcd-1-1\n"],
+)
 def test_a_wrong_cursor_is_refused(cursor: str) -> None:
     """What no page ever answered is no cursor."""
     with pytest.raises(msgspec.ValidationError):

@@ -70,7 +70,7 @@ TOLD = {
                     "totalCount": 2,
                     "hasMore": True,
                     "totalCountExact": True,
-                    "nextCursor": "3518437208883201-1",
+                    "nextCursor": "219d-3518437208883201-1",
                 },
                 given=(CREATE, CREATE),
             ),

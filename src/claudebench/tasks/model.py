@@ -86,7 +86,7 @@ class Get(Request):
 
 
 class List(Request):
-    """task.list; the cursor of a page is in the page before it and fits the same order and filters.
+    """task.list; the cursor of a page is in the page before it and is refused with another order or other filters.
 
     `archived` asks the record, which also knows what was retired.
     """
@@ -100,7 +100,7 @@ class List(Request):
     order: Literal["asc", "desc"] = "desc"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     archived: bool = False
-    cursor: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}-[1-9][0-9]{0,13}$(?!\n)")] | None = None
+    cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{4}-[1-9][0-9]{0,18}-[1-9][0-9]{0,13}$(?!\n)")] | None = None
 
 
 class Count(Request):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from claudebench.errors import InvalidParams
 from claudebench.rpc.bounds import bound
 from claudebench.rpc.context import Change
 from claudebench.store.script import Script
@@ -134,6 +136,10 @@ class TaskStore:
 
     async def list(self, workspace: str, asked: model.List) -> model.Page:
         """Return a page of the tasks that are asked for."""
+        tag = _tag(asked)
+        if asked.cursor is not None and not asked.cursor.startswith(f"{tag}-"):
+            message = "this cursor is of another list; it goes on only with the order and the filters it was made for"
+            raise InvalidParams(message, errors=[{"path": "cursor", "message": message}])
         total, exact, more, score, last, *fields = await self.connection.run(LIST, workspace, *_asked(asked))
         rows = (fields[at : at + 7] for at in range(0, len(fields), 7))
         tasks = [read_task(int(n), Stored(*stored)) for n, *stored in rows]
@@ -141,7 +147,7 @@ class TaskStore:
         if not exact:
             page.total_count = len(tasks)
         if more:
-            page.next_cursor = f"{score.decode()}-{last.decode()}"
+            page.next_cursor = f"{tag}-{score.decode()}-{last.decode()}"
         return page
 
     async def retire(self, workspace: str, given_ms: str = "") -> int:
@@ -165,6 +171,12 @@ async def reindex(connection: Connection, workspace: str) -> None:
         at = await connection.run(REINDEX, workspace, "", at)
 
 
+def _tag(asked: model.List) -> str:
+    """Return four hex digits that stand for the order and the filters of a list: its cursors begin with them."""
+    filters = (asked.status, asked.assigned_to, asked.priority, asked.priority_min, asked.text_prefix)
+    return sha256(_encode((asked.order_by, asked.order, *filters))).hexdigest()[:4]
+
+
 def _asked(asked: model.List) -> tuple[Argument, ...]:
     """Return what the script of a list takes: its index, the range in it, the place to go on, the filters."""
     order, status, owner = INDEXES[asked.order_by], asked.status or "", asked.assigned_to or ""
@@ -176,7 +188,7 @@ def _asked(asked: model.List) -> tuple[Argument, ...]:
     elif least is not None:
         wanted = (str(least), "100" if most is None else str(most))
     by_owner = owner and order == "created"
-    score, _, n = (asked.cursor or "-").partition("-")
+    _, score, n = (asked.cursor or "--").split("-")
     descending = (asked.order == "desc") != (order == "priority")
     prefix = "" if asked.text_prefix is None else _encode(asked.text_prefix)[:-1]
     return (
