@@ -351,8 +351,8 @@ async def test_another_or_an_older_engine_is_refused(folder: Path, wrote: Engine
 
 async def test_a_newer_engine_may_go_on(folder: Path) -> None:
     """Data of an older version of the same engine is taken over, and the newer version is noted."""
-    with DataDir(folder) as data_dir:
-        data_dir.note_engine(Engine(Path("v"), find_engine().name, (7, 2, 0)))
+    async with running(folder) as store:
+        store.data_dir.note_engine(Engine(Path("v"), find_engine().name, (7, 2, 0)))
     async with running(folder):
         pass
     assert json.loads((folder / "engine.json").read_text())["version"] == list(find_engine().version)
@@ -417,6 +417,71 @@ async def test_a_store_that_cannot_read_its_data_says_so(folder: Path) -> None:
         async with running(folder):
             raise AssertionError("it served damaged data")
     assert not writers(folder)
+
+
+@pytest.mark.parametrize("gone", ["*.manifest", "*.base.*", "*.incr.*", "*"])
+async def test_data_with_missing_files_is_refused_and_left_as_it_is(folder: Path, gone: str) -> None:
+    """Where files of used data are missing a start says which and what to type, and begins no empty ledger."""
+    async with running(folder) as store:
+        await call(store, "SET", "kept", "1")
+    files, aside = folder / "appendonlydir", folder.parent / "aside"
+    aside.mkdir()
+    taken = [path.rename(aside / path.name).name for path in files.glob(gone)]
+    left = sorted(path.name for path in files.iterdir())
+    named = "appendonlydir/" + next((name for name in taken if "manifest" in name), taken[0])
+    with pytest.raises(SettingsError, match=rf"{named} is missing.* backup.* `mv {folder} {folder}\.lost`"):
+        async with running(folder):
+            raise AssertionError("it served an empty ledger")
+    assert sorted(path.name for path in files.iterdir()) == left
+    for name in taken:
+        (aside / name).rename(files / name)
+    async with running(folder) as store:
+        assert await call(store, "GET", "kept") == "1"
+
+
+@pytest.mark.parametrize("left", [[], ["appendonly.aof.1.base.rdb"], ["temp-appendonly.aof.incr"]])
+async def test_a_first_start_killed_before_its_manifest_can_be_repeated(made: Path, left: list[str]) -> None:
+    """What a store leaves behind that is killed before it wrote a manifest does not hinder the next start."""
+    (made / "appendonlydir").mkdir()
+    for name in left:
+        (made / "appendonlydir" / name).write_bytes(b"half")
+    (made / "appendonlydir" / "appendonly.aof.1.incr.aof").touch()
+    async with running(made) as store:
+        assert await call(store, "SET", "kept", "1") == "OK"
+
+
+async def test_writes_without_manifest_and_engine_note_are_refused(folder: Path) -> None:
+    """Writes that no manifest names are never taken for a first start, even when the engine's note is gone too."""
+    async with running(folder) as store:
+        await call(store, "SET", "kept", "1")
+    (folder / "engine.json").unlink()
+    (folder / "appendonlydir" / "appendonly.aof.manifest").unlink()
+    with pytest.raises(SettingsError, match="is missing"):
+        async with running(folder):
+            raise AssertionError("it served an empty ledger")
+
+
+async def test_a_killed_store_waits_for_data_that_went_missing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A store that is killed after its manifest went missing comes back with its data once that is restored."""
+    async with running(folder) as store:
+        await call(store, "SET", "kept", "1")
+        manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+        manifest.rename(folder / "aside")
+        os.kill(store.pid, signal.SIGKILL)
+        await eventually(lambda: "is missing" in caplog.text)
+        (folder / "aside").rename(manifest)
+        assert await served(store, "GET", "kept") == "1"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"name": "valkey", "version": ["x"]}', '{"name": "valkey", "version": null}']
+)
+async def test_a_damaged_note_of_the_engine_is_refused(made: Path, text: str) -> None:
+    """An `engine.json` that does not say which engine wrote here is refused with what to type."""
+    (made / "engine.json").write_text(text)
+    with pytest.raises(StoreRefused, match=r"engine\.json is damaged.*`mv "):
+        async with running(made):
+            raise AssertionError("it served data of an unknown engine")
 
 
 async def test_a_start_that_is_cancelled_leaves_no_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

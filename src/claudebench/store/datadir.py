@@ -12,6 +12,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("claudebench.store")
 SOCKET_BYTES_MAX = 99
 NOTE_BYTES_MAX = 4096
+APPEND_ONLY, MANIFEST = "appendonlydir", "appendonly.aof.manifest"
+_NAMED = re.compile(r"file (\S+) seq \d+ type [bi]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +179,34 @@ class DataDir:
         """Refuse an engine that is another, or older, than the one that last wrote here."""
         try:
             noted = json.loads((self.path / "engine.json").read_bytes())
-            name, version = noted["name"], tuple(noted["version"])
+            name, version = noted["name"], tuple(map(int, noted["version"]))
         except FileNotFoundError:
             return
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreRefused(f"{self.path}/engine.json is damaged; if {engine} wrote this data, remove it") from error
+        except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
+            raise StoreRefused(_unreadable(self.path / "engine.json", engine)) from error
         if name != engine.name:
             raise StoreRefused(_foreign(self.path, f"{name} {'.'.join(map(str, version))}", name, engine))
         if engine.version[:2] < version[:2]:
             raise StoreRefused(_older(self.path, f"{name} {'.'.join(map(str, version))}", engine))
+
+    def miss_nothing(self) -> None:
+        """Refuse data of which files are missing: an engine would begin an empty ledger over what is left of it.
+
+        `engine.json` is noted once a store answers, and by then its manifest is on disk; so a first start that was
+        killed earlier passes.
+        """
+        if missing := self._missing():
+            raise SettingsError(_incomplete(self.path, missing))
+
+    def _missing(self) -> list[str]:
+        folder = self.path / APPEND_ONLY
+        try:
+            lines = (folder / MANIFEST).read_text(errors="replace").splitlines()
+        except OSError:
+            began = (self.path / "engine.json").exists() or any(map(_holds_data, folder.glob("appendonly.aof.*")))
+            return [f"{APPEND_ONLY}/{MANIFEST}"] if began else []
+        named = [found[1] for line in lines if (found := _NAMED.match(line))]
+        return [f"{APPEND_ONLY}/{name}" for name in named if not (folder / name).is_file()]
 
     def note_engine(self, engine: Engine) -> None:
         """Note which engine writes here from now on; without a write when it is the one noted."""
@@ -231,6 +253,22 @@ def _who_holds(path: Path, noted: dict[str, Any]) -> str:
     where = f" and answers at {url}" if url else ""
     stop = f"stop it with `kill {pid}`" if pid else "stop it"
     return f"{who} holds {path}{where}. Use that one, or {stop}, or choose another `--data-dir`"
+
+
+def _holds_data(path: Path) -> bool:
+    """Whether a file holds more than an engine writes before its first manifest: an empty base and nothing else."""
+    return ".1.base." not in path.name and path.stat().st_size > 0
+
+
+def _unreadable(path: Path, engine: Engine) -> str:
+    return f"{path} is damaged. If {engine} wrote this data, type `mv {path} {path}.damaged` and start again"
+
+
+def _incomplete(path: Path, missing: list[str]) -> str:
+    return (
+        f"{path} was used before, and of its data {', '.join(missing)} is missing. Restore {path}/{APPEND_ONLY} from a "
+        f"backup, or move all of it away to begin anew: `mv {path} {path}.lost`"
+    )
 
 
 def _foreign(path: Path, wrote: str, name: str, engine: Engine) -> str:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import hiredis
 
-from claudebench.errors import StoreRefused, Unavailable
-from claudebench.store.datadir import birth
+from claudebench.errors import SettingsError, StoreRefused, Unavailable
+from claudebench.store.datadir import APPEND_ONLY, birth
 from claudebench.store.engine import SYNC, ask, config_text, find_engine, identify, memory_bytes
 from claudebench.store.reserve import Reserve
 from claudebench.store.sync import Syncer
@@ -86,6 +86,7 @@ class EmbeddedStore:
 
         Raises:
             StoreRefused: A store lives that is not ours or does not answer, or the engine may not read this data.
+            SettingsError: Files of the data are missing.
             Unavailable: The store ended, or did not answer within a minute.
         """
         engine = self._engine = self._engine or find_engine()
@@ -99,7 +100,7 @@ class EmbeddedStore:
         self._watch = asyncio.create_task(self._keep_alive(engine), name="embedded store")
         self.reserve.check()
         if self.durability == "everysec":
-            self._syncer = Syncer(self.data_dir.path / "appendonlydir", self.reserve.check)
+            self._syncer = Syncer(self.data_dir.path / APPEND_ONLY, self.reserve.check)
             self._syncer.start()
 
     async def stop(self) -> None:
@@ -172,6 +173,7 @@ class EmbeddedStore:
         logger.warning("adopted store %d (%s), left by a server that was killed", self.pid, orphan.engine)
 
     async def _start_first(self, engine: Engine) -> None:
+        self.data_dir.miss_nothing()
         self.data_dir.forget_store()
         self.socket_path = self.data_dir.fresh_socket()
         await self._start(engine)
@@ -212,7 +214,7 @@ class EmbeddedStore:
         path = self.data_dir.path / "store.conf"
         text = config_text(self.socket_path, self.data_dir.path, self.durability, self.max_memory)
         path.write_text(text, encoding="utf-8", errors="surrogateescape")
-        (self.data_dir.path / "appendonlydir").mkdir(mode=0o700, exist_ok=True)
+        (self.data_dir.path / APPEND_ONLY).mkdir(mode=0o700, exist_ok=True)
         return path
 
     @property
@@ -296,9 +298,10 @@ class EmbeddedStore:
             await asyncio.sleep(delay)
             delay = min(delay * 2, RESTART_LAST)
             try:
+                self.data_dir.miss_nothing()
                 await self._start(engine)
                 self.restarts += 1
-            except (StoreRefused, Unavailable, OSError) as error:
+            except (StoreRefused, SettingsError, Unavailable, OSError) as error:
                 logger.warning("the store does not come back yet: %s", error)
                 with suppress(OSError):
                     await self._end()
