@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.test_cli import run
 
-from claudebench.testing import serve
+from claudebench.store.engine import ask
+from claudebench.testing import eventually, serve
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.integration.test_cli import Ended
 
-DONE, FAILED = 0, 1
+DONE, FAILED, USAGE = 0, 1, 2
 NAMES = [
-    "settings", "data dir", "lock", "disk", "port", "server", "store", "durability", "clock",
+    "settings", "data dir", "token", "data", "lock", "disk", "port", "server", "store", "durability", "clock",
     "python", "packages", "open files", "memory",
 ]  # fmt: skip
 NOWHERE = "http://127.0.0.1:1"
@@ -88,6 +93,80 @@ async def test_what_is_broken_is_named(
     bad = {name for name, each in found.items() if each["level"] == "bad"}
     assert bad == wrong
     assert all(found[name]["type"] for name in bad)
+
+
+def _remove_manifest(data: Path) -> None:
+    (data / "appendonlydir" / "appendonly.aof.manifest").unlink()
+
+
+def _remove_files(data: Path) -> None:
+    shutil.rmtree(data / "appendonlydir")
+
+
+def _empty_token(data: Path) -> None:
+    (data / "token").write_text("\n")
+
+
+def _damage_note(data: Path) -> None:
+    (data / "engine.json").write_text('{"name": "val')
+
+
+def _become_file(data: Path) -> None:
+    shutil.rmtree(data)
+    data.touch()
+
+
+def _become_folder(name: str, data: Path) -> None:
+    (data / name).unlink()
+    (data / name).mkdir()
+    (data / name / "kept").touch()
+
+
+@pytest.mark.parametrize(
+    ("broken", "wrong", "seen"),
+    [
+        (_remove_manifest, "data", "manifest is missing"),
+        (_remove_files, "data", "manifest is missing"),
+        (_damage_note, "data", "engine.json is damaged"),
+        (partial(_become_folder, "engine.json"), "data", "engine.json is damaged"),
+        (_empty_token, "token", "token is empty"),
+        (partial(_become_folder, "token"), "token", "token is no file"),
+        (partial(_become_folder, "lock"), "lock", "lock is a folder"),
+        (partial(_become_folder, "store.lock"), "lock", "store.lock is a folder"),
+        (_become_file, "data dir", "data is no folder"),
+    ],
+)
+async def test_what_hinders_a_start_is_bad_and_mended_by_what_is_to_be_typed(
+    tmp_path: Path, broken: Callable[[Path], None], wrong: str, seen: str
+) -> None:
+    """A used data directory that `up` refuses is bad in one place, and starts once the line given was typed."""
+    async with serve(tmp_path / "data"):
+        """Used."""
+    broken(tmp_path / "data")
+    refused = await run(tmp_path, "up", "--port", "0", "--data-dir", "data")
+    ended, found = await doctor(tmp_path)
+    bad = [name for name, each in found.items() if each["level"] == "bad"]
+    subprocess.run(["sh", "-ec", found[wrong]["type"]], check=True)  # noqa: ASYNC221 - a line of ours
+
+    assert refused.code in {FAILED, USAGE}
+    assert (ended.code, bad) == (FAILED, [wrong])
+    assert seen in found[wrong]["seen"]
+    async with serve(tmp_path / "data"):
+        """It starts."""
+
+
+async def test_data_that_goes_missing_under_a_server_can_be_written_anew(tmp_path: Path) -> None:
+    """Where a server still runs, its store has everything: it is told to write it, and all is well again."""
+    async with serve(tmp_path / "data") as server:
+        _remove_manifest(server.data_dir)
+        _, found = await doctor(tmp_path)
+        program, _, address, command = found["data"]["type"].partition(",")[0].split()
+        await ask(Path(address), (command,))
+        await eventually((server.data_dir / "appendonlydir" / "appendonly.aof.manifest").exists)
+        after, _ = await doctor(tmp_path)
+
+    assert (found["data"]["level"], program) == ("bad", "redis-cli")
+    assert after.code == DONE
 
 
 async def test_a_taken_port_is_bad(tmp_path: Path) -> None:

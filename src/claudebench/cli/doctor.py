@@ -159,9 +159,12 @@ def data_dir(site: Site) -> Finding:
     path, why = site.settings.data_dir, "the store, the lock and the operator's token lie there"
     if not path.exists():
         return _creatable(path, why)
+    if not path.is_dir():
+        return Finding("bad", "data dir", f"{path} is no folder", why, _move_away(path))
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return Finding("bad", "data dir", f"{path} cannot be written", why, f"chown -R $USER {path}")
-    open_to = [each for each in (path, path / "token") if each.exists() and each.stat().st_mode & OURS_ONLY]
+    looked_at = [path, path / "token"] if (path / "token").is_file() else [path]
+    open_to = [each for each in looked_at if each.stat().st_mode & OURS_ONLY]
     if path / "token" in open_to:
         return Finding("bad", "data dir", f"others can read {path}/token", why, f"chmod 600 {path}/token")
     if open_to:
@@ -181,9 +184,50 @@ def _existing(path: Path) -> Path:
     return next(each for each in (path, *path.parents) if each.exists())
 
 
+def _move_away(path: Path) -> str:
+    return f"mv {path} {path}.aside"
+
+
+def token(site: Site) -> Finding:
+    """An operator's token that can be read, or none yet."""
+    path, why = site.settings.data_dir / "token", "it proves who the operator is, and no server starts on a broken one"
+    if not path.exists():
+        return Finding("ok", "token", "it will be made", why)
+    if not path.is_file():
+        return Finding("bad", "token", f"{path} is no file", why, _move_away(path))
+    if not path.read_bytes().strip():
+        return Finding("bad", "token", f"{path} is empty", why, f"rm {path}")
+    return Finding("ok", "token", str(path), why)
+
+
+def data(site: Site) -> Finding:
+    """Data that a store can start from."""
+    folder, why = DataDir(site.settings.data_dir), "a start on data that is not whole is refused"
+    if site.settings.redis_url:
+        return Finding("ok", "data", "in the store of the redis_url", why)
+    if not folder.path.is_dir():
+        return Finding("ok", "data", "none yet", why)
+    try:
+        folder.admit(find_engine())
+        folder.miss_nothing()
+    except ClaudeBenchError as error:
+        return Finding("bad", "data", error.message, why, _mends(error.message, site.holder))
+    return Finding("ok", "data", "no file is missing", why)
+
+
+def _mends(message: str, holder: Holder | None) -> str:
+    """Return the command that a refusal names; a store that still runs has everything, and can write it anew."""
+    if holder and holder.store_socket:
+        return f"redis-cli -s {holder.store_socket} BGREWRITEAOF, before the server ends"
+    return message.partition("`")[2].partition("`")[0]
+
+
 def lock(site: Site) -> Finding:
     """One server at most on the data directory."""
     why = "one server writes to a data directory, never two"
+    for path in (site.settings.data_dir / name for name in ("lock", "store.lock")):
+        if path.is_dir():
+            return Finding("bad", "lock", f"{path} is a folder", why, _move_away(path))
     if site.holder is None:
         return Finding("ok", "lock", "held by nobody", why)
     where = f" and answers at {site.holder.url}" if site.holder.url else ""
@@ -374,4 +418,4 @@ def _unless_ok(level: Level, line: str) -> str:
     return "" if level == "ok" else line
 
 
-CHECKS = (settings, data_dir, lock, disk, port, server, store, durability, clock)
+CHECKS = (settings, data_dir, token, data, lock, disk, port, server, store, durability, clock)
