@@ -146,7 +146,7 @@ def _command(verb: Verb) -> Any:
         ),
         *([_parameter("idempotency_key", IdempotencyKey, default=None)] * verb.changes),
         _parameter("url", Url, default=DEFAULT_URL),
-        _parameter("workspace", Workspace, default=""),
+        _parameter("workspace", Workspace, default=None),
         _parameter("token_file", TokenFile, default=None),
         _parameter("json", Json, default=False),
     ]
