@@ -346,8 +346,13 @@ async def _start(shell: Shell, *words: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "claudebench", *words,
         env={**os.environ, "CLAUDEBENCH_URL": shell.server.url, "CLAUDEBENCH_WORKSPACE": shell.workspace},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, preexec_fn=_hears_ctrl_c,
     )  # fmt: skip
+
+
+def _hears_ctrl_c() -> None:
+    """Undo what a shell does to a job in the background, so that the tests may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def test_a_terminal_gets_a_table(shell: Shell) -> None:
