@@ -393,6 +393,8 @@ SILENT = [
     "# a \\\nr\\\nm x",
     'cat <<-"EOF"# && rm x\n\ta\n\tEOF',
     "cat <<EOF\n$\nEOF\n(rm x)\nEOF",
+    "for V in a r''\\m; do $V x; done",
+    "a=(c1 r''\\m); ${a[1]} x",
     "c1 == a ==\nrm x",
     "c1 =~\nrm x",
     "c1 $'\\\\'; rm x # that's it",

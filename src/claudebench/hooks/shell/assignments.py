@@ -11,7 +11,7 @@ from claudebench.hooks.paths import SOME, UNKNOWN
 from claudebench.hooks.shell.limits import DRAWN_MAX, ELEMENTS_MAX, READS_MAX
 from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.parts import Parts, Word
-from claudebench.hooks.shell.residue import is_live
+from claudebench.hooks.shell.residue import are_torn, is_live
 from claudebench.hooks.shell.scope import NOBODY_KNOWS, Value, listing
 from claudebench.hooks.shell.shells import nest, values_of
 from claudebench.hooks.shell.words import unsplit, words_of
@@ -86,6 +86,8 @@ def _assign_array(walk: Walk, name: str, node: Node, *, adds: bool) -> list[tupl
 
 def _elements(walk: Walk, node: Node) -> list[Word]:
     found: list[Word] = []
+    if are_torn([child for child in node.children if child.type in walk.grammar.pieces]):
+        walk.found.doubt("a word has a part that the grammar takes for another word")
     for child in node.children:
         if child.type in walk.grammar.pieces:
             found += words_of(walk, child)

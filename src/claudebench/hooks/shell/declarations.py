@@ -9,7 +9,7 @@ from claudebench.hooks.paths import UNKNOWN
 from claudebench.hooks.shell.assignments import assign, assign_operands, check_subscripts
 from claudebench.hooks.shell.commands import note
 from claudebench.hooks.shell.parts import Parts, Word
-from claudebench.hooks.shell.residue import is_live
+from claudebench.hooks.shell.residue import are_torn, is_live
 from claudebench.hooks.shell.scope import NOBODY_KNOWS
 from claudebench.hooks.shell.words import words_of
 
@@ -37,7 +37,7 @@ def declared(walk: Walk, node: Node) -> None:
     """`export`, `declare`, `local`, `readonly`, `unset`."""
     first = len(walk.found.commands)
     parts = Parts([Word(walk.text(node.children[0]), node.start_byte)], wrappers=walk.outer.wrappers)
-    if any(child.start_byte == node.children[0].end_byte for child in node.children[1:2]):
+    if are_torn(node.children):
         walk.found.doubt("a word has a part that the grammar takes for another word")
     for child in node.children[1:]:
         if child.type == "variable_assignment":

@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tree_sitter import Node
 
 _LIVE = re.compile(r"(?<!\\)(?:\\\\)*(?:`|\$\()")
@@ -54,6 +56,11 @@ def ends_joined(text: str) -> bool:
 def spans_lines(source: bytes, node: Node) -> bool:
     """Whether a line ends between two parts of a node: behind `==` and `=~` the grammar takes that for a blank."""
     return any(_LINE_END.search(source, a.end_byte, b.start_byte) for a, b in pairwise(node.children))
+
+
+def are_torn(nodes: Sequence[Node]) -> bool:
+    """Whether two of these words stand without a blank between them: for bash they are one."""
+    return any(a.end_byte == b.start_byte for a, b in pairwise(nodes))
 
 
 def has_brace(text: str) -> bool:

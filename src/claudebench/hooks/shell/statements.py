@@ -10,7 +10,7 @@ from claudebench.hooks.shell.arrays import arguments
 from claudebench.hooks.shell.limits import LOOP_VALUES_MAX
 from claudebench.hooks.shell.model import NOTHING
 from claudebench.hooks.shell.parts import Word
-from claudebench.hooks.shell.residue import begins_comment, spans_lines
+from claudebench.hooks.shell.residue import are_torn, begins_comment, spans_lines
 from claudebench.hooks.shell.words import words_of
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def for_each(walk: Walk, node: Node) -> None:
     walk.scope.forget(walk.text(node))
     children = node.named_children
     before, walk.drawn = walk.drawn, {}
+    if are_torn([child for child in children if child.type not in ("variable_name", "do_group")]):
+        walk.found.doubt("a word has a part that the grammar takes for another word")
     name = next((walk.text(child) for child in children if child.type == "variable_name"), "")
     values = [
         word for child in children if child.type not in ("variable_name", "do_group") for word in words_of(walk, child)
