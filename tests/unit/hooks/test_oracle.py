@@ -393,6 +393,7 @@ SILENT = [
     "# a \\\nr\\\nm x",
     'cat <<-"EOF"# && rm x\n\ta\n\tEOF',
     "cat <<EOF\n$\nEOF\n(rm x)\nEOF",
+    'while read V; do rm "x$V"; done <<X\n\n\na\nX',
     "for V in a r''\\m; do $V x; done",
     "a=(c1 r''\\m); ${a[1]} x",
     "c1 == a ==\nrm x",

@@ -121,7 +121,9 @@ def _end(walk: Walk, node: Node) -> str:
 
 def _text(walk: Walk, body: Node, *, literal: bool) -> str | None:
     """Return the text of a heredoc, or None if something in it is expanded."""
-    text = walk.text(body)
+    before = walk.source[: body.start_byte]
+    skipped = len(before) - len(before.rstrip(b"\n")) - 1  # the grammar begins a body behind its empty lines
+    text = "\n" * skipped + walk.text(body)
     if literal:
         return text
     if ends_joined(text):
