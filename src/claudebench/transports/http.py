@@ -198,7 +198,7 @@ def _arrived(message: Message) -> Message:
 
 async def answer(response: Response, scope: Scope, send: Send) -> None:
     """Send a whole response, with one write where the server under us can and otherwise by plain ASGI."""
-    at_once = scope.get("extensions", {}).get(EXTENSION)
+    at_once = scope.pop("extensions", {}).get(EXTENSION)  # which holds the request that holds the scope
     if at_once and CLOSE not in response.headers and at_once(response):
         return
     length = (b"content-length", str(len(response.body)).encode())

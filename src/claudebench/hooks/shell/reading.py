@@ -43,6 +43,8 @@ def _read(line: str, source: bytes, found: Found) -> None:
         walk_uncalled(found)
     except RecursionError:
         found.doubt("it is nested or repeated too often")
+    finally:
+        found.functions.clear()  # they hold the walk that holds them, and with it the tree
 
 
 def _both(first: Found, whole: Found) -> Found:
