@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from compileall import compile_dir
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import claudebench
 from claudebench.testing import AsyncClient, Server, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
+
+
+def pytest_configure() -> None:
+    """Compile the package once: where PYTHONDONTWRITEBYTECODE is set, each of some 500 processes would do it again."""
+    compile_dir(Path(claudebench.__file__).parent, quiet=2)
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ it and those that it `needs` before it. (A Lua function costs about half a micro
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ ONCE = ["once_key", "fingerprint"]
 _HEADER = re.compile(r"^-- (\w+)(?:: | {2})(.*)$")
 _DEFINED = re.compile(r"local (?:function (?P<function>\w+)|(?P<variables>\w+(?:, \w+)*))")
 _KEY = re.compile(r"\bk_(\w+)(?:\(([^()]*)\))?")
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _FORBIDDEN = re.compile(r"redis\.p?call\(\s*['\"](KEYS|\w*SCAN|EVAL\w*|FLUSH\w*)", re.IGNORECASE)
 
 
@@ -65,8 +67,9 @@ class Source:
         """Return the words of a header field, none when it is absent."""
         return self.header.get(field, "").split()
 
+    @cached_property
     def chunks(self) -> list[Chunk]:
-        """Return the definitions and the other lines of the body, one after the other."""
+        """The definitions and the other lines of the body, one after the other."""
         found: list[Chunk] = []
         lines = iter(self.body.splitlines())
         for line in lines:
@@ -203,11 +206,16 @@ def _splice(names: list[str], defined: set[str]) -> list[Chunk]:
         part = _part(name)
         chunks += _splice(part.words("needs"), defined)
         if "when" in part.header:
-            inside = _used([*_splice(part.words("uses"), set(defined)), *part.chunks()])
+            inside = _used([*_splice(part.words("uses"), set(defined)), *part.chunks])
             chunks.append(Chunk([], f"if {part.header['when']} then\n{inside}\nend"))
         else:
-            chunks += [*_splice(part.words("uses"), defined), *part.chunks()]
+            chunks += [*_splice(part.words("uses"), defined), *part.chunks]
     return chunks
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text))
 
 
 def _used(chunks: list[Chunk]) -> str:
@@ -217,7 +225,7 @@ def _used(chunks: list[Chunk]) -> str:
     for chunk in reversed(chunks):
         if not chunk.names or named & set(chunk.names):
             kept.append(chunk.text)
-            named.update(re.findall(r"[A-Za-z_]\w*", chunk.text))
+            named |= _words(chunk.text)
     return "\n".join(reversed(kept))
 
 
@@ -238,8 +246,9 @@ def _once(body: str) -> str:
 
 
 def _check_arguments(source: Source, text: str) -> None:
+    counts = Counter(_WORD.findall(text))
     for word in source.words("ARGV"):
-        if word != "..." and len(re.findall(rf"\b{word}\b", text)) < 2:  # noqa: PLR2004 - defined once, used once
+        if word != "..." and counts[word] < 2:  # noqa: PLR2004 - defined once, used once
             raise ScriptError(f"{source.name}.lua never uses its argument {word}")
     if "Returns" not in source.text:
         raise ScriptError(f"{source.name}.lua does not say what it returns")
