@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from claudebench.errors import ClaudeBenchError, NotFound, Unavailable, UnknownCommand
 from claudebench.rpc.dispatcher import internal
-from claudebench.transports import commands, hooks, http, jsonrpc, metrics, openrpc
+from claudebench.transports import commands, hooks, http, jsonrpc, openrpc
 from claudebench.transports.entry import Entry
 from claudebench.transports.http import Refused
 from claudebench.transports.response import Response, encode
@@ -103,6 +103,8 @@ class Doors:
             return Response(200 if health.status != "unhealthy" else 503, encode(health))
         self._gate.role(headers)
         if path == "/metrics":
+            from claudebench.transports import metrics  # noqa: PLC0415 - prometheus_client is only for who asks
+
             return metrics.answer(app)
         if path == "/openrpc.json":
             return openrpc.answer(app.api, headers)

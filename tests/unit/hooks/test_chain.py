@@ -174,7 +174,7 @@ async def test_a_declared_function_becomes_a_link() -> None:
         Decision("allow", fail_mode="perhaps"),  # type: ignore[arg-type]
         Decision("ask", reason="\ud800"),
         Decision("rewrite"),
-        Decision("rewrite", modified=object()),
+        Decision("rewrite", modified=object),
         Decision(None),  # type: ignore[arg-type]
     ],
     ids=repr,
