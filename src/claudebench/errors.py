@@ -40,7 +40,7 @@ class ParseError(ClaudeBenchError):
 
 
 class InvalidRequest(ClaudeBenchError):
-    """The body is not a JSON-RPC 2.0 request"""
+    """The request does not have the form that this door takes"""
 
     code, status = -32600, 400
 

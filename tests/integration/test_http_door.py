@@ -233,6 +233,23 @@ async def test_errors_are_problems(client: AsyncClient) -> None:
         assert problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("Idempotency-Key", "k" * 300, "must be text of 1 to 256 characters, not a text of 300"),
+        ("ClaudeBench-Instance", "a b", "must be the id of an instance: 1 to 128 characters"),
+    ],
+)
+async def test_a_header_that_does_not_fit_is_named(client: AsyncClient, name: str, value: str, said: str) -> None:
+    """A header that carries metadata is refused by its own name, and nothing is said of JSON-RPC."""
+    problem = (await post(client, "/task/count", {}, {name: value})).json
+
+    assert (problem["status"], problem["code"]) == (400, -32600)
+    assert problem["detail"].lower().startswith(f"the header {name.lower()}: ")
+    assert said in problem["detail"]
+    assert "JSON" not in problem["title"]
+
+
 async def test_fields_of_the_error_stand_in_the_problem(client: AsyncClient) -> None:
     """What `error.data` holds stands beside the standard's members, and hides none of them."""
     found = {name: answer.json for name, answer in (await refusals(client)).items()}
@@ -442,10 +459,10 @@ PLACES: list[tuple[str, dict[str, Any], list[tuple[str, str | None]]]] = [
     ("task.create", {"prioriti": 1, "requires": ["ok", "a b", 5]},
      [("prioriti", "priority"), ("requires[1]", None), ("requires[2]", None), ("text", None)]),
     ("task.create", {"text": "a", "requires": [*"abcdefgh", "i j"]}, [("requires", None), ("requires[8]", None)]),
-    ("task.create", {"text": "a", "dependsOn": ["t-1", "7", "t-0"]}, [("dependsOn[1]", None), ("dependsOn[2]", None)]),
+    ("task.create", {"text": "a", "dependsOn": ["t-1", "7", "t-0"]}, [("dependsOn[1]", "t-7"), ("dependsOn[2]", None)]),
     ("task.create", {"text": "a", "max_attempts": 1}, [("max_attempts", "maxAttempts")]),
     ("task.update", {"id": "7", "updates": {"priority": 101, "text": "", "staus": "x", "status": "complete"}},
-     [("id", None), ("updates.priority", None), ("updates.text", None), ("updates.staus", "status"),
+     [("id", "t-7"), ("updates.priority", None), ("updates.text", None), ("updates.staus", "status"),
       ("updates.status", "completed")]),
     ("task.update", {"id": "t-1", "updates": []}, [("updates", None)]),
     ("task.update", {"id": "t-1"}, [("updates", None)]),

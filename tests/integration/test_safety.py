@@ -94,6 +94,27 @@ async def test_own_names_are_let_in(server: Server, client: AsyncClient, name: s
         assert (answer.status, answer.json["result"]["status"]) == (200, "healthy")
 
 
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Host": "box.lan:7420"}, ("the Host header 'box.lan:7420'", "with CLAUDEBENCH_HOSTS=box.lan, or hosts in")),
+        (
+            {"Host": "127.0.0.1:9", "Origin": "http://box.lan"},
+            ("the Origin header 'http://box.lan'", "open the page at http://127.0.0.1:9, or", "leave the header out"),
+        ),
+        ({"Host": ""}, ("there is no Host header",)),
+    ],
+    ids=["host", "origin", "no host"],
+)
+async def test_a_refusal_names_the_header_and_what_to_do(
+    client: AsyncClient, headers: dict[str, str], said: tuple[str, ...]
+) -> None:
+    """Who is not let in is told which header it was, and what to set or to leave out."""
+    detail = (await client.post("/rpc", HEALTH, headers)).json["detail"]
+
+    assert [each for each in said if each not in detail] == []
+
+
 async def test_origin_of_another_name_of_loopback_is_refused(server: Server, client: AsyncClient) -> None:
     """A page of localhost may not speak to 127.0.0.1: its Origin is another."""
     answer = await client.post("/rpc", HEALTH, {"Origin": f"http://localhost:{server.port}"})

@@ -318,4 +318,5 @@ def _option(path: str, places: list[Place]) -> str:
         dotted = ".".join(place.path)
         if path == dotted or path.startswith((f"{dotted}.", f"{dotted}[")):
             return f"{place.said} {path[len(dotted) :].lstrip('.')}".rstrip()
-    return path
+    below = [place.said for place in places if path and ".".join(place.path).startswith(f"{path}.")]
+    return f"one of {', '.join(below)}" if below else path

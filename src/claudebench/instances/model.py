@@ -10,7 +10,9 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from claudebench.events.model import EventType
 from claudebench.rpc.envelope import InstanceId
 
-Role = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
+Role = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)", description="a role: 1 to 64 letters, digits, dots, - and _")
+]
 State = Literal["ACTIVE", "SUSPECT", "OFFLINE"]
 
 BEATS, MISSED_MAX = 5, 2

@@ -12,7 +12,7 @@ import structlog
 
 from claudebench.errors import ClaudeBenchError, Internal, InvalidParams, Unauthorized
 from claudebench.rpc.context import Answer, Caller, Context
-from claudebench.rpc.issues import issues
+from claudebench.rpc.issues import issues, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +67,9 @@ class Dispatcher:
             raise Unauthorized(f"{command.name} is the operator's; send the token of the data directory")
         try:
             request = bound.decode(params)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidParams(str(error)[:MESSAGE_MAX], errors=issues(params, command.input)) from None
+        except (msgspec.DecodeError, RecursionError):
+            found = issues(params, command.input)
+            raise InvalidParams(told(found[0])[:MESSAGE_MAX], errors=found) from None
         context = Context(self, caller)
         if command.changes and caller.metadata.idempotency_key:
             context.fingerprint = fingerprint(command.name, caller, params)

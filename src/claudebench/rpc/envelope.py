@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from claudebench.errors import ClaudeBenchError, InvalidParams, InvalidRequest, ParseError
+from claudebench.rpc.issues import issues, told
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEPTH_MAX = 64
 BATCH_MAX = 1000
 EMPTY = msgspec.Raw(b"{}")
+NOT_SPELT: Mapping[str, str] = MappingProxyType({})
 Id = int | float | str | None
 _INSTANCE = r'[^\s"\\,{}|\x00-\x20\x7f]{1,128}'
-InstanceId = Annotated[str, Meta(pattern=rf"^{_INSTANCE}$(?!\n)", description="id of an instance")]
-NoInstanceId = Annotated[str, Meta(pattern=rf"^({_INSTANCE})?$(?!\n)", description="id of an instance, or empty")]
+_INSTANCE_IS = "the id of an instance: 1 to 128 characters without space, quote, backslash, comma, brace or bar"
+InstanceId = Annotated[str, Meta(pattern=rf"^{_INSTANCE}$(?!\n)", description=_INSTANCE_IS)]
+NoInstanceId = Annotated[str, Meta(pattern=rf"^({_INSTANCE})?$(?!\n)", description=f"{_INSTANCE_IS}; or empty")]
 Name = Annotated[str, Meta(max_length=256)]
 Key = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -160,8 +167,8 @@ def read_request(body: bytes | msgspec.Raw) -> Request:
     """
     try:
         return _request.decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None
+    except msgspec.ValidationError:
+        raise InvalidRequest(told(issues(bytes(body), Request)[0])) from None
     except msgspec.DecodeError as error:
         raise _undecodable(bytes(body), error) from None
 
@@ -181,16 +188,17 @@ def read_params(body: bytes) -> msgspec.Raw:
         raise _undecodable(body, error) from None
 
 
-def read_metadata(members: dict[str, str]) -> Metadata:
-    """Return the metadata of a call whose members came one by one.
+def read_metadata(members: dict[str, str], spelt: Mapping[str, str] = NOT_SPELT) -> Metadata:
+    """Return the metadata of a call whose members came one by one; `spelt` is what the caller calls them.
 
     Raises:
         InvalidRequest: a member does not fit.
     """
     try:
         return msgspec.convert(members, Metadata) if members else NO_METADATA
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None
+    except msgspec.ValidationError:
+        issue = issues(msgspec.json.encode(members), Metadata)[0]
+        raise InvalidRequest(told(issue | {"path": spelt.get(issue["path"], issue["path"])})) from None
 
 
 def _undecodable(body: bytes, error: msgspec.DecodeError) -> ClaudeBenchError:

@@ -7,16 +7,15 @@ named once, as deep as it lies.
 from __future__ import annotations
 
 import re
-from enum import EnumMeta
 from functools import lru_cache
 from itertools import islice
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import Raw
 
 from claudebench.errors import nearest
+from claudebench.rpc.wanted import UNIONS, missing_prefix, sentence, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +25,6 @@ ITEMS_MAX = 1000
 DECODERS_MAX = 256
 NAME_MAX = 100
 LISTS = (list, set, frozenset)
-UNIONS = (Union, UnionType)
 _WHERE = re.compile(r"(?P<message>.*?)(?: - at `(?:key` in `)?\$(?P<path>[^`]*)`)?\Z", re.DOTALL)
 _decode = msgspec.json.decode
 Issue = dict[str, str]
@@ -43,13 +41,18 @@ def issues(params: bytes | Raw, wanted: type[msgspec.Struct]) -> list[Issue]:
     except msgspec.DecodeError as error:
         return [_issue("", str(error))]
     found = list(islice(_inside(value, wanted, (), ""), ISSUES_MAX))
-    return found or [_said(_misfit(value, wanted), "")]
+    return found or [_said(_misfit(value, wanted), "", value, wanted)]
+
+
+def told(issue: Issue) -> str:
+    """Return an issue as a sentence."""
+    return f"{issue['path']}: {issue['message']}" if issue["path"] else issue["message"]
 
 
 def _in(value: Raw, type_: Any, path: str) -> Iterator[Issue]:
     if error := _misfit(value, type_):
         inside = _inside(value, *_unannotated(type_), path)
-        yield next(inside, {}) or (_said(error, path) | _meant(value, type_))
+        yield next(inside, {}) or (_said(error, path, value, type_) | _meant(value, type_))
         yield from inside
 
 
@@ -105,11 +108,11 @@ def _in_struct(value: Raw, type_: Any, path: str) -> Iterator[Issue]:
         if name in fields:
             yield from _in(member, fields[name].type, _joined(path, name))
         elif config.forbid_unknown_fields and name != config.tag_field:
-            unknown = _issue(_joined(path, name), f"Object contains unknown field `{name[:NAME_MAX]}`")
+            unknown = _issue(_joined(path, name), f"there is no field `{name[:NAME_MAX]}`")
             yield unknown | _near(name, list(fields))
     for name, field in fields.items():
         if field.required and name not in members:
-            yield _issue(_joined(path, name), f"Object missing required field `{name}`")
+            yield _issue(_joined(path, name), "is required")
 
 
 def _in_dict(value: Raw, types: tuple[Any, ...], path: str) -> Iterator[Issue]:
@@ -117,14 +120,15 @@ def _in_dict(value: Raw, types: tuple[Any, ...], path: str) -> Iterator[Issue]:
     for key, member in islice(_decode(value, type=dict[str, Raw]).items(), ITEMS_MAX):
         inner = _joined(path, key)
         if error := _misfit(msgspec.json.encode({key: None}), keyed):
-            yield _issue(inner, _split(error)["message"])
+            yield _issue(inner, sentence(_split(error)["message"], msgspec.json.encode(key), types[0]))
         yield from _in(member, types[1], inner)
 
 
 def _of_itself(value: Raw, free: Any, bounds: tuple[Any, ...], path: str) -> Iterator[Issue]:
     """Yield what is wrong with a list or a dict whatever it holds: its length."""
-    if bounds and (error := _misfit(value, Annotated[(free, *bounds)])):
-        yield _said(error, path)
+    bounded = Annotated[(free, *bounds)] if bounds else free
+    if bounds and (error := _misfit(value, bounded)):
+        yield _said(error, path, value, bounded)
 
 
 def _unannotated(type_: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -138,23 +142,14 @@ def _is_struct(type_: Any) -> bool:
 
 
 def _meant(value: Raw, type_: Any) -> Issue:
-    """Return the nearest of the words that a place takes, if it takes only some."""
-    if bytes(value)[:1] != b'"':
+    """Return the nearest of the words that a place takes, if it takes only some, or what lacks only its beginning."""
+    text = bytes(value)[:1] == b'"'
+    if known := [word for word in words(type_) if isinstance(word, str)]:
+        return _near(_decode(value, type=str), known) if text else {}
+    if not (prefix := missing_prefix(type_)):
         return {}
-    words = [word for word in _words(type_) if isinstance(word, str)]
-    return _near(_decode(value, type=str), words) if words else {}
-
-
-def _words(type_: Any) -> Iterator[Any]:
-    bare, _ = _unannotated(type_)
-    if get_origin(bare) is Literal:
-        yield from get_args(bare)
-    elif get_origin(bare) in UNIONS:
-        for each in get_args(bare):
-            if each not in (NoneType, UnsetType):
-                yield from _words(each)
-    elif isinstance(bare, EnumMeta):
-        yield from (each.value for each in bare)  # type: ignore[var-annotated]
+    whole = f"{prefix}{_decode(value, type=str) if text else bytes(value).decode()}"
+    return {} if _misfit(msgspec.json.encode(whole), type_) else {"nearest": whole}
 
 
 def _near(word: str, known: list[str]) -> Issue:
@@ -166,11 +161,12 @@ def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _said(error: str, path: str) -> Issue:
-    """Return an issue in the decoder's words, at the place it points to below `path`."""
+def _said(error: str, path: str, value: bytes | Raw, type_: Any) -> Issue:
+    """Return an issue at the place that the decoder points to below `path`."""
     where = _split(error)
     below = where["path"] or ""
-    return _issue(f"{path}{below}" if path else below.removeprefix("."), where["message"])
+    message = where["message"] if below else sentence(where["message"], bytes(value), type_)
+    return _issue(f"{path}{below}" if path else below.removeprefix("."), message)
 
 
 def _split(error: str) -> re.Match[str]:

@@ -41,7 +41,9 @@ class State(msgspec.Struct, rename="camel"):
 class EventList(Ask):
     """event.list. `after` is a position, as events and changes name it; no type given means all."""
 
-    after: Annotated[str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$")] = ""
+    after: Annotated[
+        str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$", description="a position, such as 1700000000000-0, or empty")
+    ] = ""
     types: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)] = []
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 

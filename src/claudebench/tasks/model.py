@@ -13,10 +13,17 @@ from claudebench.rpc.envelope import InstanceId
 from claudebench.telemetry.time import iso
 
 Status = Literal["pending", "in_progress", "completed", "failed"]
-TaskId = Annotated[str, Meta(pattern=r"^t-[1-9][0-9]{0,13}$(?!\n)", description="t-<number>")]
+TaskId = Annotated[str, Meta(pattern=r"^t-[1-9][0-9]{0,13}$(?!\n)", description="t-<number>", extra={"prefix": "t-"})]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 LeaseMs = Annotated[int, Meta(ge=100, le=86_400_000)]
 Epoch = Annotated[int, Meta(ge=0)]
+Cursor = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{4}-[1-9][0-9]{0,18}-[1-9][0-9]{0,13}$(?!\n)",
+        description="the nextCursor of the page before",
+    ),
+]
 
 RESULT_MAX = METADATA_MAX = 65_536
 DEFAULT_PRIORITY, DEFAULT_ATTEMPTS = 50, 3
@@ -100,7 +107,7 @@ class List(Request):
     order: Literal["asc", "desc"] = "desc"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     archived: bool = False
-    cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{4}-[1-9][0-9]{0,18}-[1-9][0-9]{0,13}$(?!\n)")] | None = None
+    cursor: Cursor | None = None
 
 
 class Count(Request):

@@ -26,6 +26,7 @@ HEADERS = {
     b"claudebench-session": "sessionId",
     b"traceparent": "traceparent",
 }
+SPELT = {member: f"the header {header.decode().title()}" for header, member in HEADERS.items()}
 
 
 async def answer(path: str, root: str, headers: dict[bytes, bytes], body: bytes, enter: Enter) -> Response:
@@ -36,7 +37,7 @@ async def answer(path: str, root: str, headers: dict[bytes, bytes], body: bytes,
     """
     envelope.check_body(body)
     params = envelope.read_params(body)
-    metadata = envelope.read_metadata(_members(headers))
+    metadata = envelope.read_metadata(_members(headers), SPELT)
     entry = enter()
     name = find(entry.dispatcher.registry, path, root)
     envelope.check_text(bytes(params))

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from claudebench.errors import ClaudeBenchError, InvalidRequest, Unauthorized
-from claudebench.settings import LOOPBACK
+from claudebench.settings import FILE, LOOPBACK, PREFIX
 from claudebench.transports.protocol import EXTENSION
 from claudebench.transports.response import CLOSE, PROBLEM, Header, Response, encode
 
@@ -64,18 +64,18 @@ class Gate:
         """Return the headers by name when they may come in.
 
         Raises:
-            Refused: 403 for a foreign Host or Origin.
+            Refused: 403 for a foreign Host or Origin, 400 for a header that decides and stands there twice.
         """
         given = list(headers)
         found = dict(given)
-        if len(found) != len(given) and _twice(given, DECIDE):
-            raise Refused(400, "a header that decides stands there twice")
+        if len(found) != len(given) and (name := _twice(given, DECIDE)):
+            raise Refused(400, f"the header {name} stands there twice; send it once")
         host = found.get(b"host", b"").decode("latin-1").lower()
         if not self._is_ours(_name(host)):
-            raise Refused(403, f"the Host {host[:100]!r} is not this server's")
+            raise Refused(403, _foreign(host))
         origin = found.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
-            raise Refused(403, f"the Origin {origin[:100].decode('latin-1')!r} is not this server's")
+            raise Refused(403, _elsewhere(origin.decode("latin-1"), host))
         return found
 
     def _is_ours(self, name: str) -> bool:
@@ -102,8 +102,26 @@ class Gate:
         raise Unauthorized("the token is not this server's")
 
 
-def _twice(headers: list[Header], names: tuple[bytes, ...]) -> bool:
-    return any(sum(name == each for each, _ in headers) > 1 for name in names)
+def _foreign(host: str) -> str:
+    if not host:
+        return "there is no Host header; send the name or address that you connect to"
+    return (
+        f"the Host header {host[:100]!r} names another server; if it is this one, start it with "
+        f"{PREFIX}HOSTS={_name(host)[:100]}, or hosts in {FILE}"
+    )
+
+
+def _elsewhere(origin: str, host: str) -> str:
+    return (
+        f"the Origin header {origin[:100]!r} is that of a page of another server; open the page at "
+        f"http://{host[:100]}, or, if no page sends this, leave the header out"
+    )
+
+
+def _twice(headers: list[Header], names: tuple[bytes, ...]) -> str:
+    """Return the first of the names that stands there more than once, '' if none does."""
+    found = (name for name in names if sum(name == each for each, _ in headers) > 1)
+    return next(found, b"").decode().title()
 
 
 def _same(given: str, wanted: str) -> bool:
