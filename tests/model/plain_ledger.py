@@ -218,13 +218,12 @@ class PlainLedger:
         moves = status is not None and status != task.status
         if moves or (status not in {None, "pending"} and worker not in {"", task.owner}):
             self._may_move(task, status, worker, epoch, operator=operator)
-        self._set(task, values)
-        if values or not moves:
-            self._touched(task, "task.updated")
-        last = "task.updated"
+        last = ""
+        if self._set(task, values):
+            self._touched(task, last := "task.updated")
         if moves:
             last = self._move(task, str(status), worker)
-        return self.view(task), (last, f"t-{n}")
+        return self.view(task), (last, f"t-{n}") if last else None
 
     def retry(self, n: int, *, operator: bool) -> Any:
         """Let a finished task be done once more."""
@@ -544,9 +543,11 @@ class PlainLedger:
                 each.waits.add(task.n)
                 each.updated_ms = self.now_ms
 
-    def _set(self, task: Task, values: Json) -> None:
+    def _set(self, task: Task, values: Json) -> bool:
+        before = (task.text, task.priority, task.metadata)
         task.text, task.priority = values.get("text", task.text), values.get("priority", task.priority)
         task.metadata = task.metadata | values.get("metadata", {})
+        return before != (task.text, task.priority, task.metadata)
 
     def _finished(self, task: Task) -> Json:
         ended = {"completedAt": iso(task.finished_ms)} if task.finished_ms else {}

@@ -25,15 +25,55 @@ async def test_values_change_and_the_status_stays(ledger: Ledger) -> None:
     assert told["changed"] == ["text", "priority", "metadata"]
 
 
-async def test_an_empty_update_changes_only_the_time(ledger: Ledger) -> None:
-    """No field given is legal, and moves updatedAt."""
-    n = await ledger.create()
-    before = await ledger.get(n)
+SAME: list[dict[str, Any]] = [
+    {}, {"text": 'a "b"'}, {"priority": 10}, {"metadata": {}}, {"status": "pending"},
+    {"text": 'a "b"', "priority": 10, "status": "pending"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", SAME, ids=str)
+async def test_an_update_to_what_is_there_changes_nothing(ledger: Ledger, values: dict[str, Any]) -> None:
+    """No field given, or each with the value that the task has: not even the time moves, and no event is written."""
+    n = await ledger.create('a "b"', priority=10)
+    before, events = await ledger.get(n), len((await ledger.read()).events)
     ledger.now_ms += 5
 
-    after = await ledger.update(n)
-    assert after.updated_at > before.updated_at
-    assert (after.status, after.epoch) == (before.status, before.epoch)
+    assert await ledger.update(n, **values) == before
+    assert len((await ledger.read()).events) == events
+
+
+@pytest.mark.parametrize(
+    "values", [{"text": "other"}, {"metadata": {"k": {"deep": [2**60]}}}, {"priority": 99}], ids=str
+)
+async def test_an_update_said_again_changes_nothing(ledger: Ledger, values: dict[str, Any]) -> None:
+    """The second time there is no event, back to the former value there is one."""
+    n = await ledger.create(priority=10)
+    await ledger.update(n, metadata={"k": 0, "other": 1})
+    first = await ledger.update(n, **values)
+    ledger.now_ms += 5
+
+    assert await ledger.update(n, **values) == first
+    assert len((await ledger.read()).of_type("task.updated")) == 2
+    await ledger.update(n, text="a task", priority=10, metadata={"k": 0})
+    assert len((await ledger.read()).of_type("task.updated")) == 3
+    assert (await ledger.get(n)).text == "a task"
+
+
+@pytest.mark.parametrize("text", ["a tas", "a task ", "a", 'a task"', 'a task","requires":[]'])
+async def test_what_only_begins_like_the_text_is_another(ledger: Ledger, text: str) -> None:
+    """A text is the same if all of it is."""
+    n = await ledger.create("a task", requires=["r"])
+
+    assert (await ledger.update(n, text=text)).text == text
+    assert (await ledger.get(n)).text == text
+
+
+async def test_a_move_beside_an_equal_value_is_only_a_move(ledger: Ledger) -> None:
+    """The value that is there already adds no event to that of the move."""
+    n = await ledger.create("a task")
+    await ledger.update(n, text="a task", status="completed")
+
+    assert [event.type for event in (await ledger.read()).events] == ["task.created", "task.completed"]
 
 
 async def test_another_priority_is_another_place(ledger: Ledger) -> None:

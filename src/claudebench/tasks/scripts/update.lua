@@ -1,4 +1,5 @@
--- update: other values for a task, and, if asked, one move of it; all in one step or not at all.
+-- update: other values for a task, and, if asked, one move of it; all in one step or not at all. What changes nothing
+-- writes nothing, no event either.
 -- Assessment: TASK_UPDATE
 --
 -- flags  allow-oom
@@ -25,10 +26,10 @@ elseif ends then refusal = may_end(t, worker, epoch, status) end
 if refusal then return refusal end
 
 local position
-local fields = patch(t, priority, text, keys)
-if changed ~= '' or not moves then
-  store_task(t, unpack(fields))
-  position = emit('task.updated', 't-' .. t.n, '{' .. moving(t) .. (changed ~= '' and ',' .. changed or '') .. '}')
+text, priority = other_text(t, text), other_priority(t, priority)
+if text ~= '' or priority ~= '' or keys ~= '' then
+  store_task(t, unpack(patch(t, priority, text, keys)))
+  position = emit('task.updated', 't-' .. t.n, '{' .. moving(t) .. ',' .. changed .. '}')
 end
 if moves and status == 'pending' then
   reopen(t)
@@ -43,4 +44,4 @@ elseif moves then
   position = emit(completed and 'task.completed' or 'task.failed', 't-' .. t.n,
     '{' .. moving(t) .. ',"fenced":' .. (epoch ~= '' and 'true' or 'false') .. '}')
 end
-return {position, t.n, unpack(stored(n))}
+return {position or last_position(), t.n, unpack(stored(n))}

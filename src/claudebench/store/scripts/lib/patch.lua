@@ -2,17 +2,30 @@
 -- uses  task ready refuse
 -- KEYS  task held reserved ls
 --
--- Defines merged(t, metadata) -> packed keys or a refusal, patch(t, priority, text, metadata) -> fields for store_task.
--- An argument is '' for "as it is". Changed keys of the metadata are kept apart, key -> JSON (msgpack), until read.
+-- Defines merged(t, metadata) -> packed keys or a refusal, other_text(t, text), other_priority(t, priority), patch(t,
+-- priority, text, metadata) -> fields for store_task. '' is "as it is", also for what was set before to the same value.
+-- Changed keys of the metadata are kept apart, key -> JSON (msgpack), until read.
 local METADATA_MAX = 65536
 local function merged(t, metadata)
   if metadata == '' then return '' end
   local kept = redis.call('HGET', k_task(t.n), 'metadata')
-  local all = kept and cmsgpack.unpack(kept) or {}
-  for key, value in pairs(cmsgpack.unpack(metadata)) do all[key] = value end
+  local all, differs = kept and cmsgpack.unpack(kept) or {}, false
+  for key, value in pairs(cmsgpack.unpack(metadata)) do
+    differs = differs or all[key] ~= value
+    all[key] = value
+  end
+  if not differs then return '' end
   local packed = cmsgpack.pack(all)
   return #packed <= METADATA_MAX and packed or refuse(LIMIT, 'the metadata is full', 'reason', 'metadata', 'limit', METADATA_MAX)
 end
+
+local function other_text(t, text)
+  local kept, doc = unpack(redis.call('HMGET', k_task(t.n), 'text', 'doc'))
+  local same = kept and kept == text or not kept and doc:sub(1, #text + 8) == '{"text":' .. text
+  return same and '' or text
+end
+
+local function other_priority(t, priority) return tonumber(priority) == t.priority and '' or priority end
 
 local function reprioritise(t, priority)
   remove_ready(t)
