@@ -63,6 +63,11 @@ OF_APPS = (
     "with a key of the app, `k_<name>`, in each place where the command takes one. There are at most "
     f"{SCRIPTS_MAX} in an app.\n\n{' '.join(sorted(KEYED))}"
 )
+SETTINGS = {"retain": "retain_days"}
+HOMES = {
+    "data_dir": "the user's data folder (`~/.local/share/claudebench` on Linux)",
+    "rules": "in the user's configuration folder (`~/.config/claudebench/rules.toml` on Linux)",
+}
 EXITS = {0: "done", FAILED: "failed", USAGE: "usage, or a wrong setting", UNREACHABLE: "no server answers"}
 SHARED_BY = 10
 _LUA_EMIT = re.compile(r"\bemit\(([^,]*),")
@@ -313,7 +318,10 @@ def settings() -> str:
         "such as `claudebench task list` look for a server, and which token they show. `claudebench config show` "
         "tells what is in force where you type it."
     )
-    options = {each.name: each.opts[0] for each in get_command(command_line).commands["up"].params}  # type: ignore[attr-defined]
+    options = {
+        SETTINGS.get(each.name, each.name): each.opts[0]
+        for each in get_command(command_line).commands["up"].params  # type: ignore[attr-defined]
+    }
     rows = (
         (
             _code(name),
@@ -337,8 +345,8 @@ def _setting_type(annotation: Any) -> str:
 
 
 def _shown_default(name: str, default: object) -> str:
-    if name == "data_dir":
-        return "the user's data folder (`~/.local/share/claudebench` on Linux)"
+    if name in HOMES:
+        return HOMES[name]
     return "none" if default is None else _code(default)
 
 

@@ -39,6 +39,15 @@ PAGES = {
 }
 
 
+def test_settings_are_shown_as_anyone_has_them() -> None:
+    """Each setting that `up` has an option for names it, and no default is a path of the machine it was written on."""
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    options = {each.opts[0] for each in get_command(app).commands["up"].params} - {"--json"}  # type: ignore[attr-defined]
+
+    assert [each for each in options if f"| `{each}` |" not in text] == []
+    assert "`/" not in text
+
+
 def _writers() -> dict[str, set[str]]:
     writers: dict[str, set[str]] = runpy.run_path(str(REFERENCE))["writers"]()
     return writers

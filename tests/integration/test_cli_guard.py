@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+SOURCE = Path(__file__).parents[2] / "src"
 CORPUS = Path(__file__).parent.parent / "unit" / "hooks" / "corpus.toml"
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 4
 RULE = '[[rule]]\nid = "r"\nseverity = "low"\naction = "deny"\nreason = "no"\n[[rule.command]]\nprogram = ["x"]\n'
@@ -159,7 +160,7 @@ def test_an_app_that_cannot_serve_is_refused_at_start(tmp_path: Path, text: str 
         (tmp_path / "own_app.py").write_text(text)
     ended = subprocess.run(
         [sys.executable, "-m", "claudebench", "up", "--port", "0", "--data-dir", "d", "--app", "own_app"], cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{SOURCE}"}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
     assert ended.returncode == USAGE
