@@ -180,9 +180,10 @@ class App:
 
     async def _store_address(self) -> Address:
         if self.settings.redis_url:
+            address = Address.from_url(self.settings.redis_url)
             self.data_dir.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.operator_token = _operator_token(self.data_dir.path / "token")
-            return Address.from_url(self.settings.redis_url)
+            return address
         self._open.enter_context(self.data_dir)
         self.operator_token = _operator_token(self.data_dir.path / "token")
         store = EmbeddedStore(self.data_dir, durability=self.settings.durability, max_memory=self.settings.max_memory)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from claudebench.errors import SettingsError, nearest
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 FILE = "claudebench.toml"
 PREFIX = "CLAUDEBENCH_"
@@ -23,6 +26,7 @@ CLIENT_NAMES = frozenset({"url", "token_file"})
 DEFAULT = "default"
 ENVIRONMENT = "env"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+BOUNDS = ("ge", "le", "min_length", "pattern")
 WORKSPACE = r"^[a-z0-9-]{1,40}$"
 
 
@@ -46,6 +50,13 @@ class Settings(BaseSettings):
     )
     app: str = Field("", description="modules, comma-separated, whose handlers and hooks join this server")
     token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        if value == "":
+            raise ValueError("name a store, or leave it out to use the one that comes with ClaudeBench")
+        return value
 
     @field_validator("data_dir", "rules")
     @classmethod
@@ -139,5 +150,23 @@ def _check_names(names: Any, where: str, prefix: str = "") -> None:
 def _sentence(error: ValidationError) -> str:
     issue = error.errors()[0]
     name = ".".join(map(str, issue["loc"]))
-    shown = "what it is" if name in SECRET_NAMES else repr(issue["input"])
-    return f"{name} cannot be {shown}: {issue['msg']}"
+    shown = "what it is" if name in SECRET_NAMES else repr(_typed(issue["input"]))
+    field = Settings.model_fields.get(name)
+    return f"{name} cannot be {shown}: {(field and _wanted(field)) or issue['msg'].removeprefix('Value error, ')}"
+
+
+def _typed(value: Any) -> Any:
+    """Return a value as it was typed; an empty path reads as `.`."""
+    return ("" if value == Path() else str(value)) if isinstance(value, Path) else value
+
+
+def _wanted(field: FieldInfo) -> str:
+    """Return what a setting takes, '' where the validator says it."""
+    if choices := [each for each in get_args(field.annotation) if isinstance(each, str)]:
+        return f"it is {' or '.join(choices)}"
+    bounds = {name: getattr(each, name) for each in field.metadata for name in BOUNDS if hasattr(each, name)}
+    if "ge" in bounds:
+        return f"it is a whole number from {bounds['ge']} to {bounds['le']}"
+    if "min_length" in bounds:
+        return f"it has {bounds['min_length']} characters at least"
+    return "it has 1 to 40 of a-z, 0-9 and -" if "pattern" in bounds else ""

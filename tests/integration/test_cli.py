@@ -140,6 +140,13 @@ async def test_unknown_key_in_the_file_offers_the_nearest(tmp_path: Path) -> Non
         (("up", "--port", "x"), "port"),
         (("up", "--durability", "never"), "durability"),
         (("up", "--host", "0.0.0.0"), "CLAUDEBENCH_TOKEN"),
+        (
+            ("up", "--port", "0", "--max-memory", "5"),
+            "max_memory cannot be 5, which is 5 bytes; write a number with its",
+        ),
+        (("up", "--port", "0", "--redis-url", "foo"), "redis_url must look like redis://127.0.0.1:6379/0"),
+        (("up", "--port", "0", "--redis-url", ""), "redis_url cannot be ''"),
+        (("up", "--port", "0", "--data-dir", __file__), "is a file; choose another `--data-dir`"),
         (("demo", "--tasks", "1"), "tasks"),
     ],
 )
@@ -150,6 +157,16 @@ async def test_values_that_do_not_fit_are_usage_errors(tmp_path: Path, words: tu
     assert ended.code == USAGE
     assert named in ended.err
     assert "Traceback" not in ended.err
+
+
+async def test_an_address_that_is_not_ours_is_told_from_a_taken_port(tmp_path: Path) -> None:
+    """Where the address is at fault, another address is asked for."""
+    data, token = str(tmp_path / "data"), "t" * 16
+    ended = await run(
+        tmp_path, "up", "--host", "192.0.2.1", "--port", "0", CLAUDEBENCH_DATA_DIR=data, CLAUDEBENCH_TOKEN=token
+    )
+
+    assert (ended.code, "choose another with --host" in ended.err) == (USAGE, True)
 
 
 async def test_a_server_that_is_not_there_is_exit_3(tmp_path: Path) -> None:

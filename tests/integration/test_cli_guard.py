@@ -160,7 +160,8 @@ def test_an_app_that_cannot_serve_is_refused_at_start(tmp_path: Path, text: str 
         (tmp_path / "own_app.py").write_text(text)
     ended = subprocess.run(
         [sys.executable, "-m", "claudebench", "up", "--port", "0", "--data-dir", "d", "--app", "own_app"], cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{SOURCE}"}, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{SOURCE}"},
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
     assert ended.returncode == USAGE

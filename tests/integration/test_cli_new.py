@@ -51,6 +51,14 @@ async def test_a_new_app_works_as_it_stands(tmp_path: Path) -> None:
     assert (added.status, added.json, listed.json) == (200, {"number": 1}, {"entries": ["hello"]})
 
 
+def test_a_directory_that_is_made_is_named(tmp_path: Path) -> None:
+    """`--directory` makes what is not there, and says so; what is there is not spoken of."""
+    made, again = (new(name, "--directory", "some/where", cwd=tmp_path).stdout.splitlines() for name in ("one", "two"))
+
+    assert made[:2] == ["some/where was not there and is new", "some/where/one/README.md"]
+    assert again[0] == "some/where/two/README.md"
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     """A folder that is there is left as it is, even an empty one."""
     (tmp_path / "notes").mkdir()

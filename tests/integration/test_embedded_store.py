@@ -395,16 +395,19 @@ async def test_settings_reach_the_store(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(None, 0), (0, 0), (1048576, 2**20), ("512mb", 2**29), ("2 GiB", 2**31), ("1T", 2**40), ("7k", 7168)],
+    [(None, 0), (0, 0), (8388608, 2**23), ("512mb", 2**29), ("2 GiB", 2**31), ("1T", 2**40), ("9000k", 9_216_000)],
 )
 def test_a_size_of_memory_is_read(size: str | int | None, expected: int) -> None:
     """A size of memory is read in bytes or in powers of 1024."""
     assert memory_bytes(size) == expected
 
 
-@pytest.mark.parametrize("size", ["", "-1", "1.5gb", "much", "5 apples", "1gb\nport 7000"])
+WRONG = ["", "-1", "1.5gb", "much", "5 apples", "1gb\nport 7000", "5", "512", "1kb", "7mb", "65tb", "9" * 15]
+
+
+@pytest.mark.parametrize("size", WRONG)
 def test_a_wrong_size_of_memory_is_refused(size: str) -> None:
-    """What is no size is refused before it reaches a configuration."""
+    """What is no size, or none that a store can live with, is refused before it reaches a configuration."""
     with pytest.raises(SettingsError, match="512mb"):
         memory_bytes(size)
 

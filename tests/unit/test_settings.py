@@ -138,6 +138,25 @@ def test_values_that_do_not_fit_are_named(name: str, value: Any) -> None:
         load(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("port", 70_000, "port cannot be 70000: it is a whole number from 0 to 65535"),
+        ("retain_days", "x", "retain_days cannot be 'x': it is a whole number from 1 to 3650"),
+        ("limits", "maybe", "limits cannot be 'maybe': it is on or off"),
+        ("workspace", "A", "workspace cannot be 'A': it has 1 to 40 of a-z, 0-9 and -"),
+        ("token", "short", "token cannot be what it is: it has 16 characters at least"),
+        ("data_dir", Path(), "data_dir cannot be '': name a path"),
+        ("redis_url", "", "redis_url cannot be '': name a store, or leave it out to use the one that comes with "),
+    ],
+)
+def test_what_a_setting_takes_is_said(name: str, value: Any, said: str) -> None:
+    """A value that does not fit is answered with those that do, in words."""
+    with pytest.raises(SettingsError) as caught:
+        load(**{name: value})
+    assert caught.value.message.startswith(said)
+
+
 def test_a_refused_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that does not fit is not printed: it may be most of a good one."""
     monkeypatch.setenv("CLAUDEBENCH_TOKEN", "hunter2")

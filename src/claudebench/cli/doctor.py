@@ -29,7 +29,7 @@ from claudebench.errors import ClaudeBenchError, SettingsError, Unavailable
 from claudebench.settings import DEFAULT, Settings, load, sources
 from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
-from claudebench.store.engine import find_engine
+from claudebench.store.engine import find_engine, memory_bytes
 from claudebench.store.reserve import MARGIN_BYTES, RESERVE_BYTES
 
 if TYPE_CHECKING:
@@ -148,8 +148,9 @@ def _found(check: Callable[..., Finding], *given: Site) -> Finding:
 # -- the set-up
 
 
-def settings(_: Site) -> Finding:
+def settings(site: Site) -> Finding:
     """Settings that can be read."""
+    memory_bytes(site.settings.max_memory)
     given = [f"{name} ({source})" for name, source in sources().items() if source != DEFAULT]
     return Finding("ok", "settings", ", ".join(given) or "all defaults", "what a server started here would take")
 

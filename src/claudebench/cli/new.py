@@ -22,7 +22,9 @@ def main() -> None:
 @app.command(epilog=example("claudebench new handler notes"))
 def handler(
     name: Annotated[str, typer.Argument(help="Name of the app, its package and its commands, such as notes.")],
-    directory: Annotated[Path, typer.Option(help="Where its folder goes [default: here].")] = Path(),
+    directory: Annotated[
+        Path, typer.Option(help="Where its folder goes, made if it is not there [default: here].")
+    ] = Path(),
     json: Json = False,
 ) -> None:
     """Write a small working package: commands, Lua scripts, and a test on a real server."""
@@ -30,6 +32,7 @@ def handler(
     from claudebench.own.loading import domains_of
     from claudebench.own.template import write_app
 
+    is_new = not directory.exists()
     written = write_app(name, directory, domains_of(command.name for command in COMMANDS))
     folder = directory / name
     if json:
@@ -39,5 +42,5 @@ def handler(
             )
         )
         return
-    print("\n".join(str(each) for each in written))
+    print("\n".join((*([f"{directory} was not there and is new"] if is_new else []), *map(str, written))))
     print(f"\ncd {folder}\npython -m pytest\nclaudebench up --app {name}.handlers")

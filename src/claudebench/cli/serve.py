@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import json as jsonlib
 import logging
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 DRAIN_S = 8
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
+PORTS = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 
 def run(settings: Settings, *, json: bool) -> None:
@@ -117,8 +119,9 @@ def _listen(settings: Settings) -> socket.socket:
         if (settings.data_dir / "lock").exists():
             with DataDir(settings.data_dir):
                 """Held by nobody, or this has raised StoreHeld, which says more than a port in use does."""
+        other = "--port" if error.errno in PORTS else "--host"
         raise SettingsError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another with --port"
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another with {other}"
         ) from None
     return listener
 

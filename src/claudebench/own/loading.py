@@ -117,11 +117,20 @@ def _all_values(modules: str, is_hook: Callable[[object], bool]) -> Iterator[Fou
         sys.path.append(os.getcwd())  # noqa: PTH109
     for name in names:
         source = f"--app {name}"
+        _check_module(name, source)
         module = _import(lambda name=name: import_module(name), source)  # type: ignore[misc]
         yield from _values(module, source, is_hook)
     for point in sorted(entry_points(group=GROUP), key=lambda each: each.name):
         source = _described(point)
         yield from _values(_import(point.load, source), source, is_hook)
+
+
+def _check_module(name: str, source: str) -> None:
+    """Refuse what is no name of a module: a path, for one."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise SettingsError(f"{source}: write the name of a module, such as notes.handlers for notes/handlers.py")
+    if name.endswith(".py"):
+        raise SettingsError(f"{source}: write the name of the module, without .py: --app {name.removesuffix('.py')}")
 
 
 def _described(point: EntryPoint) -> str:
@@ -134,7 +143,8 @@ def _import(load: Callable[[], Any], source: str) -> Any:
         return load()
     except (Exception, SystemExit) as error:
         shown = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise SettingsError(f"{source}: cannot be imported: {shown}") from error
+        where = f"; looked for in {os.getcwd()} and what is installed" if isinstance(error, ModuleNotFoundError) else ""  # noqa: PTH109
+        raise SettingsError(f"{source}: cannot be imported: {shown}{where}") from error
 
 
 def _values(named: Any, source: str, is_hook: Callable[[object], bool]) -> Iterator[Found]:

@@ -54,6 +54,11 @@ RETRY_AFTER_MS: Final = 250
 BACKOFF_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 WATCH_EVERY_S: Final = 0.05
 OLDEST_VERSION: Final = (7, 0)
+TCP: Final = ("redis", "rediss")
+URL_FORM: Final = (
+    "redis_url must look like redis://127.0.0.1:6379/0, redis://user:password@host:6379/0 with the password "
+    "percent-encoded, the same with rediss:// for TLS, or unix:///path/of/the.sock"
+)
 _REFUSALS: Final = (
     "LOADING",
     "BUSY",
@@ -84,33 +89,30 @@ class Address:
         """Read `redis://[user:password@]host[:port][/db]`, `rediss://...` or `unix:///path`.
 
         Raises:
-            SettingsError: the scheme or the database number is none of these.
+            SettingsError: it is none of these; the message shows none of it, since a password may be anywhere in it.
         """
         parts = urlsplit(url)
-        if parts.scheme == "unix":
-            return cls(socket=unquote(parts.path), password=unquote(parts.password or ""))
-        if parts.scheme not in ("redis", "rediss"):
-            raise SettingsError(f"--redis-url must begin with redis://, rediss:// or unix://, not {parts.scheme!r}")
-        database = parts.path.strip("/") or "0"
         try:
-            port, number = parts.port or 6379, int(database)
+            port, database = parts.port or 6379, int(parts.path.strip("/") or 0) if parts.scheme in TCP else 0
         except ValueError:
-            raise SettingsError(
-                "--redis-url must look like redis://user:password@host:6379/0, its password percent-encoded"
-            ) from None
+            raise SettingsError(URL_FORM) from None
+        if parts.scheme == "unix" and parts.path.startswith("/") and not parts.hostname:
+            return cls(socket=unquote(parts.path), password=unquote(parts.password or ""))
+        if parts.scheme not in TCP or "://" not in url or database < 0:
+            raise SettingsError(URL_FORM)
         return cls(
             host=parts.hostname or "127.0.0.1",
             port=port,
             username=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
-            database=number,
+            database=database,
             tls=parts.scheme == "rediss",
         )
 
     def greeting(self) -> list[Words]:
         """Return the commands that a new connection begins with."""
         commands: list[Words] = []
-        if self.password:
+        if self.password or self.username:
             commands.append(("AUTH", self.username or "default", self.password))
         if self.database:
             commands.append(("SELECT", self.database))

@@ -89,6 +89,8 @@ class DataDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except FileExistsError as error:
+            raise SettingsError(f"The data directory {self.path} is a file; choose another `--data-dir`") from error
         except OSError as error:
             raise SettingsError(f"The data directory {self.path} cannot be used: {error.strerror}") from error
         if not _locked(fd):

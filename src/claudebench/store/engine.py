@@ -57,6 +57,8 @@ latency-tracking no
 """
 _SIZE = re.compile(r"(\d{1,15})\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+MEMORY_MIN, MEMORY_MAX = 8 * 2**20, 64 * 2**40
+_SIZES = "write a number with its unit, such as 512mb or 2gb, from 8mb to 64tb; 0 is no limit"
 _VERSION_LINE = re.compile(r"(valkey|redis) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORECASE)
 
 
@@ -122,11 +124,19 @@ def _version(told: str) -> Version:
 
 
 def memory_bytes(size: str | int | None) -> int:
-    """Read a size such as `512mb`, `2 GiB` or `1048576`; None is 0, no limit."""
+    """Read a size such as `512mb`, `2 GiB` or `134217728`; None and 0 are no limit.
+
+    Raises:
+        SettingsError: it is no size, or one that no store can live with.
+    """
     found = _SIZE.fullmatch("0" if size is None else str(size).strip())
     if not found:
-        raise SettingsError(f"{size!r} is not a size of memory; write 512mb or 2gb")
-    return int(found[1]) * _UNITS[found[2].lower()]
+        raise SettingsError(f"max_memory cannot be {size!r}; {_SIZES}")
+    wanted = int(found[1]) * _UNITS[found[2].lower()]
+    if wanted and not MEMORY_MIN <= wanted <= MEMORY_MAX:
+        shown = str(size) if found[2] else f"{size}, which is {wanted:,} bytes"
+        raise SettingsError(f"max_memory cannot be {shown}; {_SIZES}")
+    return wanted
 
 
 def config_text(socket: Path, directory: Path, durability: Durability, max_memory: int) -> str:

@@ -192,10 +192,32 @@ def test_a_module_that_does_not_fit(write: Write, text: str, complaint: str) -> 
     assert complaint in refused.value.message
 
 
-def test_a_module_that_is_not_there() -> None:
-    """A module that cannot be found is named."""
-    with pytest.raises(SettingsError, match="--app nothing_like_it: cannot be imported: ModuleNotFoundError"):
+def test_a_module_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that cannot be found is named, with where it was looked for."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        SettingsError, match="--app nothing_like_it: cannot be imported: ModuleNotFoundError"
+    ) as refused:
         load("nothing_like_it")
+    assert refused.value.message.endswith(f"; looked for in {tmp_path} and what is installed")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("../x", "write the name of a module, such as notes.handlers for notes/handlers.py"),
+        ("./x.py", "write the name of a module"),
+        ("/tmp/x", "write the name of a module"),
+        ("a-b", "write the name of a module"),
+        ("x.", "write the name of a module"),
+        ("x.py", "write the name of the module, without .py: --app x"),
+    ],
+)
+def test_what_names_no_module(name: str, said: str) -> None:
+    """A path, or a name with an ending, is answered with what is wanted."""
+    with pytest.raises(SettingsError) as refused:
+        load(name)
+    assert refused.value.message.startswith(f"--app {name}: {said}")
 
 
 def test_two_modules_with_one_name(write: Write) -> None:

@@ -529,8 +529,20 @@ def test_urls_are_read(url: str, address: Address) -> None:
     assert not address.password or address.password not in str(address)
 
 
-@pytest.mark.parametrize("url", ["http://h", "localhost:6379", "redis://h/seven"])
+URLS = (
+    "http://h", "localhost:6379", "redis://h/seven", "foo", "redis:h", "redis:", "redis://h/-1", "redis://h:99999",
+    "redis://h:p", "unix://", "unix://host/run/x.sock", "secret", "user:secret@h:6379", "redis://:se/cret@h",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("url", URLS)
 def test_urls_that_are_none(url: str) -> None:
-    """A URL of another kind is a setting that does not fit."""
-    with pytest.raises(SettingsError, match="--redis-url"):
+    """A URL of another kind is a setting that does not fit; the forms that do are named, and nothing of it is shown."""
+    with pytest.raises(SettingsError, match=r"redis://127\.0\.0\.1:6379/0, .*rediss://.* unix:///") as caught:
         Address.from_url(url)
+    assert "secret" not in caught.value.message
+
+
+def test_a_user_without_a_password_is_told() -> None:
+    """A user of an access list may have none."""
+    assert Address.from_url("redis://u@h").greeting() == [("AUTH", "u", "")]
