@@ -1,5 +1,4 @@
--- update: other values for a task, and, if asked, one move of it; all in one step or not at all. What changes nothing
--- writes nothing, no event either.
+-- update: other values for a task, and, if asked, one move of it; in one step or not at all. No change, no event.
 -- Assessment: TASK_UPDATE
 --
 -- flags  allow-oom
