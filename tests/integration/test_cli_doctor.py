@@ -111,6 +111,13 @@ def _damage_note(data: Path) -> None:
     (data / "engine.json").write_text('{"name": "val')
 
 
+def _garble(data: Path) -> None:
+    (path,) = (data / "appendonlydir").glob("*.incr.aof")
+    content = path.read_bytes()
+    at = content.rindex(b"\r\n*") + 2
+    path.write_bytes(content[:at] + b"no command" + content[at + 10 :])
+
+
 def _become_file(data: Path) -> None:
     shutil.rmtree(data)
     data.touch()
@@ -129,6 +136,7 @@ def _become_folder(name: str, data: Path) -> None:
         pytest.param(_remove_files, "data", "manifest is missing", marks=pytest.mark.soak),
         (_damage_note, "data", "engine.json is damaged"),
         pytest.param(partial(_become_folder, "engine.json"), "data", "engine.json is damaged", marks=pytest.mark.soak),
+        (_garble, "data", "is damaged behind byte"),
         (_empty_token, "token", "token is empty"),
         pytest.param(partial(_become_folder, "token"), "token", "token is no file", marks=pytest.mark.soak),
         (partial(_become_folder, "lock"), "lock", "lock is a folder"),

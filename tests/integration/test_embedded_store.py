@@ -423,6 +423,25 @@ async def test_a_store_that_cannot_read_its_data_says_so(folder: Path) -> None:
     assert not writers(folder)
 
 
+async def test_garbage_among_the_changes_refers_to_who_finds_it(folder: Path) -> None:
+    """A start on it names the doctor, with the directory that it shall look at."""
+    async with running(folder) as store:
+        await call(store, "SET", "kept", "1")
+    with next((folder / "appendonlydir").glob("*.incr.*")).open("ab") as file:
+        file.write(b"garbage")
+    with pytest.raises(Unavailable, match=f"; `CLAUDEBENCH_DATA_DIR={folder} claudebench doctor` tells where"):
+        async with running(folder):
+            raise AssertionError("it served damaged data")
+
+
+@pytest.mark.parametrize("name", ["5", '"redys"', "[]"])
+async def test_a_note_of_no_engine_is_damaged(made: Path, name: str) -> None:
+    """An engine that there is not is no foreign engine: the note is refused as damaged."""
+    (made / "engine.json").write_text(f'{{"name": {name}, "version": [1, 2, 3]}}')
+    with pytest.raises(StoreRefused, match="is damaged"):
+        DataDir(made).admit(REDIS)
+
+
 @pytest.mark.parametrize("gone", ["*.manifest", "*.base.*", "*.incr.*", "*"])
 async def test_data_with_missing_files_is_refused_and_left_as_it_is(folder: Path, gone: str) -> None:
     """Where files of used data are missing a start says which and what to type, and begins no empty ledger."""

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import resource
+import shlex
 import shutil
 import socket
 import time
@@ -35,6 +36,7 @@ from claudebench.store.reserve import MARGIN_BYTES, RESERVE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from claudebench.store.appendonly import Damage
     from claudebench.store.datadir import Holder
 
 Level = Literal["ok", "note", "bad"]
@@ -213,7 +215,16 @@ def data(site: Site) -> Finding:
         folder.miss_nothing()
     except ClaudeBenchError as error:
         return Finding("bad", "data", error.message, why, _mends(error.message, site.holder))
+    if site.holder is None and (found := folder.damage()):
+        seen = f"{found}; cut there, what is behind it is lost"
+        return Finding("bad", "data", seen, why, _cut(found))
     return Finding("ok", "data", "no file is missing", why)
+
+
+def _cut(found: Damage) -> str:
+    folder = shlex.quote(str(found.path.parent))
+    file = shlex.quote(str(found.path))
+    return f"cp -r {folder} {folder}.damaged && truncate -s {found.whole_bytes} {file}"
 
 
 def _mends(message: str, holder: Holder | None) -> str:

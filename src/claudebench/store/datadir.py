@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from claudebench.errors import SettingsError, StoreHeld, StoreRefused
+from claudebench.store.appendonly import find_damage
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from claudebench.store.engine import Engine
+    from claudebench.store.appendonly import Damage
+    from claudebench.store.engine import Engine, EngineName
 
 logger = logging.getLogger("claudebench.store")
 SOCKET_BYTES_MAX = 99
+NAMES: dict[str, EngineName] = {"valkey": "valkey", "redis": "redis"}
 NOTE_BYTES_MAX = 4096
 APPEND_ONLY, MANIFEST = "appendonlydir", "appendonly.aof.manifest"
 _NAMED = re.compile(r"file (\S+) seq \d+ type [bi]")
@@ -181,7 +184,7 @@ class DataDir:
         """Refuse an engine that is another, or older, than the one that last wrote here."""
         try:
             noted = json.loads((self.path / "engine.json").read_bytes())
-            name, version = noted["name"], tuple(map(int, noted["version"]))
+            name, version = NAMES[noted["name"]], tuple(map(int, noted["version"]))
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
@@ -209,6 +212,11 @@ class DataDir:
             return [f"{APPEND_ONLY}/{MANIFEST}"] if began else []
         named = [found[1] for line in lines if (found := _NAMED.match(line))]
         return [f"{APPEND_ONLY}/{name}" for name in named if not (folder / name).is_file()]
+
+    def damage(self) -> Damage | None:
+        """Return the first damage in the files of commands; a running store would still write to them."""
+        files = sorted((self.path / APPEND_ONLY).glob("appendonly.aof.*.incr.aof"), key=_number)
+        return next(filter(None, map(find_damage, files)), None)
 
     def note_engine(self, engine: Engine) -> None:
         """Note which engine writes here from now on; without a write when it is the one noted."""
@@ -255,6 +263,10 @@ def _who_holds(path: Path, noted: dict[str, Any]) -> str:
     where = f" and answers at {url}" if url else ""
     stop = f"stop it with `kill {pid}`" if pid else "stop it"
     return f"{who} holds {path}{where}. Use that one, or {stop}, or choose another `--data-dir`"
+
+
+def _number(path: Path) -> int:
+    return int("".join(filter(str.isdigit, path.name)) or 0)
 
 
 def _holds_data(path: Path) -> bool:

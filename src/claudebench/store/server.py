@@ -234,7 +234,7 @@ class EmbeddedStore:
             async with asyncio.timeout(READY_WITHIN) as limit:
                 while not await self._serves(lambda: limit.reschedule(loop.time() + READY_WITHIN)):
                     if not self._alive():
-                        raise Unavailable(f"The store ended before it served: {self._last_words()}")
+                        raise Unavailable(f"The store ended before it served: {self._last_words()}{self._help()}")
                     await asyncio.sleep(POLL)
                 found = await identify(self.socket_path)
         except TimeoutError:
@@ -258,6 +258,12 @@ class EmbeddedStore:
             log.seek(max(0, self._log_path.stat().st_size - 4096))
             lines = [line for line in log.read().decode(errors="replace").split("\n") if line.strip()]
         return f"{lines[-1] if lines else 'no word'} (all of it: {self._log_path})"
+
+    def _help(self) -> str:
+        """Return what finds the damage, where the data is damaged."""
+        if "Bad file format" not in self._last_words():
+            return ""
+        return f"; `CLAUDEBENCH_DATA_DIR={self.data_dir.path} claudebench doctor` tells where, and what to type"
 
     def _alive(self) -> bool:
         return self._child.returncode is None if self._child else self.data_dir.store_lives()
