@@ -102,6 +102,15 @@ async def test_other_shells_are_answered(tmp_path: Path, shell: str) -> None:
     assert "claim" not in offered
 
 
+async def test_a_script_that_zsh_loads_answers_at_once(tmp_path: Path) -> None:
+    """The file that zsh reads at the first Tab also answers that one; tests/soak/test_shells.py presses the key."""
+    await _in_shell(tmp_path, "claudebench", "completion", "zsh", "--install", HOME=str(tmp_path))
+    script = (tmp_path / ".zfunc" / "_claudebench").read_text()
+
+    assert script.startswith("#compdef claudebench\n")
+    assert script.endswith('[[ $funcstack[1] == _claudebench ]] && _claudebench_completion "$@"\n')
+
+
 async def test_completion_is_installed(tmp_path: Path) -> None:
     """`completion bash --install` writes the script into the home directory, from where bash reads it."""
     said = await _in_shell(tmp_path, "claudebench", "completion", "bash", "--install", HOME=str(tmp_path))

@@ -14,6 +14,8 @@ from claudebench.errors import nearest
 SHELLS = ("bash", "zsh", "fish")
 NAME = "claudebench"
 VARIABLE = "_CLAUDEBENCH_COMPLETE"
+AT_ONCE = {"zsh": f'[[ $funcstack[1] == _{NAME} ]] && _{NAME}_completion "$@"\n'}
+"""What is added to a script: zsh reads an installed one at the first Tab, and would only answer the second."""
 
 
 def complete(shell: str, *, install: bool) -> None:
@@ -34,6 +36,8 @@ def complete(shell: str, *, install: bool) -> None:
         print(get_completion_script(prog_name=NAME, complete_var=VARIABLE, shell=shell))
         return
     _, path = put(shell, prog_name=NAME, complete_var=VARIABLE)
+    if shell in AT_ONCE:
+        path.write_text(f"{path.read_text().rstrip()}\n{AT_ONCE[shell]}")
     print(f"{path}: written; it works in the next {shell}")
 
 
