@@ -71,6 +71,17 @@ _REFUSALS: Final = (
     "NOREPLICAS",
 )
 
+_LOGIN: Final = {
+    "NOAUTH": "it wants a password, and redis_url names none; write redis://:PASSWORD@host or redis://USER:PASSWORD@host",
+    "WRONGPASS": "user or password of redis_url is wrong; a password there is percent-encoded",
+    "ERR invalid password": "the password of redis_url is wrong",
+    "ERR AUTH": "it has no password, and redis_url names one",
+    "ERR Client sent AUTH": "it has no password, and redis_url names one",
+    "NOPERM": "its user lacks a permission",
+    "ERR DB index": "it does not have the database that redis_url names",
+    "ERR SELECT is not allowed": "it is a cluster, which has only database 0",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -157,7 +168,7 @@ class Connection:
         self._maintainer: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self.generation = 0
-        self._cause: BaseException | None = None
+        self._cause = ""
         self.refuses_growth: Callable[[], bool] = lambda: False
         self.on_full_disk: Callable[[], None] = lambda: None
 
@@ -181,7 +192,7 @@ class Connection:
             self._maintainer.result()
         if self._wire is None:
             await self.close()
-            raise Unavailable(f"no store answers at {self.address}: {self._cause}", reason="store")
+            raise Unavailable(f"no store answers at {self.address}: {self._cause or 'silence'}", reason="store")
 
     async def close(self) -> None:
         """Stop reconnecting and give the socket up; calls in flight end as `unknown`."""
@@ -252,11 +263,18 @@ class Connection:
             except (OSError, ClaudeBenchError, hiredis.HiredisError, TimeoutError) as error:
                 if isinstance(error, SettingsError) and not self._served:
                     raise
-                if str(error) != str(self._cause):
-                    log.warning("no connection to the store at %s: %s", self.address, error)
-                self._cause = error
+                if (told := self._told(error)) != self._cause:
+                    log.warning("no connection to the store at %s: %s", self.address, told)
+                self._cause = told
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
             attempt += 1
+
+    def _told(self, error: BaseException) -> str:
+        """Return why there is no connection, and what it may be."""
+        said = str(error) or f"no answer in {self._timeout_ns / 1e9:g} s"
+        if self.address.socket or (isinstance(error, OSError) and error.errno):
+            return said
+        return f"{said}; {'does it speak TLS?' if self.address.tls else 'is it a Redis, without TLS?'}"
 
     async def _connect(self) -> _Wire:
         loop, address = asyncio.get_running_loop(), self.address
@@ -274,9 +292,14 @@ class Connection:
         return wire
 
     async def _greet(self, wire: _Wire) -> None:
-        for words in self.address.greeting():
-            await wire.send(words, None, ())
-        self.version = _version(await wire.send(("INFO", "server"), None, ()))
+        try:
+            for words in self.address.greeting():
+                await wire.send(words, None, ())
+            self.version = _version(await wire.send(("INFO", "server"), None, ()))
+        except Unavailable as error:
+            if error.data.get("reason") == "login":
+                raise SettingsError(f"the store at {self.address} does not let this server in: {error}") from None
+            raise
         if self.version < OLDEST_VERSION:
             raise SettingsError(f"the store at {self.address} is {_dotted(self.version)}; 7.0 or newer is needed")
         texts = [text for script in self.scripts for text in script.texts]
@@ -453,6 +476,8 @@ def _engine_refusal(text: str) -> ClaudeBenchError:
         return LimitReached("the store's memory is full", reason="memory")
     if word == "MISCONF":
         return LimitReached("the store cannot write to its disk", reason="disk")
+    if said := next((said for begins, said in _LOGIN.items() if text.startswith(begins)), ""):
+        return Unavailable(f"{said} ({text})", retryAfterMs=RETRY_AFTER_MS, reason="login")
     if word in _REFUSALS:
         return Unavailable(f"the store refuses for now: {text}", retryAfterMs=RETRY_AFTER_MS, reason=word.lower())
     if word == "WRONGTYPE":
