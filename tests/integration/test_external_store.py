@@ -1,4 +1,4 @@
-"""`--redis-url` as a person gets it wrong: a refusal is one line that says what is wrong, at once if nothing heals it."""
+"""`--redis-url` as a person gets it wrong: a refusal is one line that says what is wrong, at once if it will stay."""
 
 from __future__ import annotations
 
