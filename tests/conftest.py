@@ -1,4 +1,4 @@
-"""Fixtures: a real server on an embedded store, per test or per module."""
+"""Fixtures: real servers on embedded stores, one of each test's own, and one for all that only ask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 import claudebench
 from claudebench.testing import AsyncClient, Server, serve
@@ -24,6 +25,13 @@ def pytest_configure() -> None:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     """A server of this test's own."""
     async with serve(tmp_path / "data") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """A server for all tests that do it no harm, each in a workspace of its own."""
+    async with serve(tmp_path_factory.mktemp("shared") / "data") as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""Fixtures: a server for each module, a workspace for each test, and the row that the test is."""
+"""Fixtures: a workspace of the shared server for each test, and the row that the test is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from tests.contract.api import Api
 
-from claudebench.testing import Server, serve
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from claudebench.testing import Server
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +22,8 @@ def row(request: pytest.FixtureRequest) -> str:
     return found
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for the module."""
-    async with serve(tmp_path_factory.mktemp("contract") / "data") as running:
-        yield running
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def api(server: Server) -> AsyncIterator[Api]:
+async def api(shared: Server) -> AsyncIterator[Api]:
     """The API in a workspace of this test's own, whose first task is t-1."""
-    async with server.client(workspace=uuid4().hex) as client:
+    async with shared.client(workspace=uuid4().hex) as client:
         yield Api(client)

@@ -21,7 +21,6 @@ from claudebench.cli.verb import MEANINGS, Verb, _fields
 from claudebench.testing import Server, eventually, serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,11 +46,10 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for this module; each test has a workspace of its own."""
-    async with serve(tmp_path_factory.mktemp("cli") / "data") as running:
-        yield running
+@pytest.fixture(scope="module")
+def server(shared: Server) -> Server:
+    """The server that other modules ask too."""
+    return shared
 
 
 class Shell:

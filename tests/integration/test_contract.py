@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
-from claudebench.testing import AsyncClient, Server, serve
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from claudebench.testing import AsyncClient, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,11 +46,10 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
 Contract = dict[str, Any]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for this module."""
-    async with serve(tmp_path_factory.mktemp("contract") / "data") as running:
-        yield running
+@pytest.fixture(scope="module")
+def server(shared: Server) -> Server:
+    """The server that other modules ask too."""
+    return shared
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -8,23 +8,21 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 
 from claudebench.errors import InvalidParams
-from claudebench.testing import Server, serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from claudebench.testing import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for this module."""
-    async with serve(tmp_path_factory.mktemp("decisions") / "data") as running:
-        yield running
+@pytest.fixture(scope="module")
+def server(shared: Server) -> Server:
+    """The server that other modules ask too."""
+    return shared
 
 
 async def decide(server: Server, workspace: str, tool: str, params: Any, **about: Any) -> dict[str, Any]:

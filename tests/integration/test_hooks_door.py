@@ -33,11 +33,10 @@ HONOURED = {"hookEventName", "permissionDecision", "permissionDecisionReason", "
 Json = dict[str, Any]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for this module."""
-    async with serve(tmp_path_factory.mktemp("hooks") / "data") as running:
-        yield running
+@pytest.fixture(scope="module")
+def server(shared: Server) -> Server:
+    """The server that other modules ask too."""
+    return shared
 
 
 @pytest_asyncio.fixture(loop_scope="module")

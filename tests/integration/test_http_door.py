@@ -19,7 +19,6 @@ from claudebench.rpc.command import Command, handler
 from claudebench.rpc.issues import issues
 from claudebench.rpc.registry import HandlerRegistry
 from claudebench.settings import load
-from claudebench.testing import AsyncClient, Server, serve
 from claudebench.transports import commands
 from claudebench.transports.http import slug
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from claudebench.testing import AsyncClient, Server
     from claudebench.testing.client import HttpAnswer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,11 +36,10 @@ STANDARD = {"type", "title", "status", "detail", "code", "outcome"}
 BODY_MAX = 1_048_576
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for this module."""
-    async with serve(tmp_path_factory.mktemp("http-door") / "data") as running:
-        yield running
+@pytest.fixture(scope="module")
+def server(shared: Server) -> Server:
+    """The server that other modules ask too."""
+    return shared
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -14,9 +15,16 @@ from claudebench.testing import AsyncClient, Server, eventually
 from claudebench.testing.server import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 TIMES = 100
+
+
+@pytest.fixture
+async def client(shared: Server) -> AsyncIterator[AsyncClient]:
+    """A client in a workspace of this test's own."""
+    async with shared.client(workspace=uuid4().hex) as connected:
+        yield connected
 
 
 async def cut_off(server: Server, method: str, key: str, **params: Any) -> None:
@@ -120,14 +128,14 @@ async def test_the_spelling_of_the_parameters_does_not_matter(client: AsyncClien
     assert replies[0]["result"] == replies[1]["result"]
 
 
-async def test_workspaces_share_no_keys(server: Server) -> None:
+async def test_workspaces_share_no_keys(shared: Server) -> None:
     """The same key in another workspace is another key."""
-    made = []
-    for workspace in ("one", "two"):
-        async with server.client(workspace=workspace) as client:
+    made, workspaces = [], [uuid4().hex, uuid4().hex]
+    for workspace in workspaces:
+        async with shared.client(workspace=workspace) as client:
             made.append(await client.call("task.create", {"idempotencyKey": "k"}, text=workspace))
 
-    assert [task["text"] for task in made] == ["one", "two"]
+    assert [task["text"] for task in made] == workspaces
 
 
 async def test_a_refused_call_may_be_repeated(client: AsyncClient) -> None:

@@ -9,11 +9,10 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from claudebench.testing import AsyncClient, Server, serve
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from claudebench.testing import AsyncClient, Server
     from claudebench.testing.client import HttpAnswer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,11 +20,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for this module."""
-    async with serve(tmp_path_factory.mktemp("jsonrpc") / "data") as running:
-        yield running
+@pytest.fixture(scope="module")
+def server(shared: Server) -> Server:
+    """The server that other modules ask too."""
+    return shared
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -38,11 +38,10 @@ POSITION = re.compile(r"\d{13}-\d+")
 EXAMPLES = [(name, example) for name, told in TOLD.items() for example in told.examples]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One server for this module."""
-    async with serve(tmp_path_factory.mktemp("openrpc") / "data") as running:
-        yield running
+@pytest.fixture(scope="module")
+def server(shared: Server) -> Server:
+    """The server that other modules ask too."""
+    return shared
 
 
 @pytest_asyncio.fixture(loop_scope="module")
