@@ -42,6 +42,7 @@ from claudebench.rpc.dispatcher import Dispatcher
 from claudebench.rpc.openrpc import Api
 from claudebench.rpc.registry import HandlerRegistry
 from claudebench.store import format as store_format
+from claudebench.store import lease as store_lease
 from claudebench.store import workspaces as store_workspaces
 from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
@@ -81,6 +82,7 @@ COMMANDS = (
 SCRIPTS = (
     *store_format.SCRIPTS,
     *store_workspaces.SCRIPTS,
+    *store_lease.SCRIPTS,
     *task_store.SCRIPTS,
     *instance_store.SCRIPTS,
     *event_log.SCRIPTS,
@@ -113,6 +115,7 @@ class App:
         self.chain: Chain
         self.api = Api(__version__, TOLD)
         self.data_dir = DataDir(settings.data_dir)
+        self.process = secrets.token_hex(8)
         self._given_ms = given_ms
         self._open = AsyncExitStack()
         self._apps = Apps()

@@ -95,7 +95,7 @@ async def test_a_restart_brings_everything_back(server: Server) -> None:
     await server.start()
 
     after = await snapshot(server)
-    assert (after.tasks, after.events, after.sigs) == (before.tasks, before.events, before.sigs)
+    assert (after.tasks, after.events, after.hashes) == (before.tasks, before.events, before.hashes)
     assert after.instances == before.instances
 
 

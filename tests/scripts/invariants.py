@@ -57,7 +57,7 @@ class Snapshot:
     stored: dict[int, Stored] = field(default_factory=dict)
     instances: dict[str, dict[str, str]] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
-    sigs: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, dict[str, str]] = field(default_factory=dict)
     indexes: Index = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     sets: dict[str, set[str]] = field(default_factory=dict)
@@ -126,8 +126,8 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
             found.instances[rest] = _texts(content)
         case _, "hash" if name.startswith("meta"):
             found.meta = _texts(content)
-        case "sigs", "hash":
-            found.sigs = _texts(content)
+        case "sigs" | "role", "hash":
+            found.hashes[tail] = _texts(content)
         case "ev", "stream":
             found.events = [_event(position, fields) for position, fields in content]
         case _, "zset":
@@ -195,8 +195,8 @@ def _indexes(found: Snapshot) -> Iterator[str]:
         if wanted.get(key, {}) != kept.get(key, {}):
             yield f"{key} holds {kept.get(key, {})}, the rows say {wanted.get(key, {})}"
     sizes = {key.removeprefix("ready:"): str(len(index)) for key, index in wanted.items() if key.startswith("ready:")}
-    if sizes != found.sigs:
-        yield f"sigs holds {found.sigs}, the rows say {sizes}"
+    if sizes != (sigs := found.hashes.get("sigs", {})):
+        yield f"sigs holds {sigs}, the rows say {sizes}"
     yield from (f"unknown key {key}" for key in found.unknown)
     if found.keys != found.indexes.get("idemage", {}).keys():
         yield f"the keys {found.keys} and their ages {found.indexes.get('idemage')} are not the same"

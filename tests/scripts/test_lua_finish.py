@@ -38,7 +38,7 @@ every_word = pytest.mark.parametrize("word", WORDS)
 def kept(found: Snapshot) -> tuple[object, ...]:
     """Return what a refused word must not change: all but who was heard of when."""
     indexes = {key: index for key, index in found.indexes.items() if key != "alive"}
-    return found.tasks, indexes, found.sigs, found.events
+    return found.tasks, indexes, found.hashes, found.events
 
 
 @asynccontextmanager

@@ -70,6 +70,12 @@ KEYS: dict[str, Key] = {
         Key("idem", "idem", "hash", "idempotency key -> fingerprint of the call and its reply (msgpack), a day long"),
         Key("idemage", "idemage", "zset", "idempotency key -> ms at which it is forgotten; at most 1,000,000"),
         Key("ev", "ev", "stream", "the event log of the workspace"),
+        Key(
+            "role",
+            "role:{name}",
+            "hash",
+            "owner, term, untilMs, leaseMs of a single-holder role; the term never restarts",
+        ),
         Key("sent", "sent:{writer}", "string", "the highest number of a fact that this writer got through; a day"),
         Key("workspaces", "workspaces", "set", "under `_`: the workspaces that were ever entered, at most 10,000"),
     )
