@@ -126,7 +126,7 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
             found.instances[rest] = _texts(content)
         case _, "hash" if name.startswith("meta"):
             found.meta = _texts(content)
-        case "sigs" | "role", "hash":
+        case "sigs" | "role" | "evmeta", "hash":
             found.hashes[tail] = _texts(content)
         case "ev", "stream":
             found.events = [_event(position, fields) for position, fields in content]

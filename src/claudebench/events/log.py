@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -13,6 +13,7 @@ from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable
 
     from claudebench.store.connection import Connection
     from claudebench.store.origin import Origin
@@ -22,10 +23,30 @@ APPEND_ONCE = Script(__package__, "append_once")
 PAGE = Script(__package__, "page")
 POSITION = Script(__package__, "position")
 RECENT = Script(__package__, "recent")
-SCRIPTS = (APPEND, APPEND_ONCE, PAGE, POSITION, RECENT)
+SPAN = Script(__package__, "span")
+SCRIPTS = (APPEND, APPEND_ONCE, PAGE, POSITION, RECENT, SPAN)
 
 RECENT_MAX = 1000
 _trace = msgspec.json.Decoder(Trace)
+
+
+class Span(NamedTuple):
+    """How far a log reaches: the highest id that was ever cut from it, and the last that was written, each '' for none.
+
+    What stood behind a position that is lower than `trimmed` is gone in part or whole.
+    """
+
+    trimmed: str
+    last: str
+
+
+class Page(NamedTuple):
+    """Events in their order, whether more may follow, behind what to ask for them, and the log's `Span.trimmed`."""
+
+    events: list[Event]
+    more: bool
+    next: str
+    trimmed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +56,19 @@ class EventLog:
     connection: Connection
     catalogue: Catalogue
 
-    def append(self, origin: Origin, type_: str, subject: str, payload: bytes) -> asyncio.Future[Any]:
+    def append(
+        self, origin: Origin, type_: str, subject: str, payload: bytes, partition_key: str = ""
+    ) -> asyncio.Future[Any]:
         """Send a fact to the log; the future holds `[position]`.
+
+        Facts of one partition key, or without one of one subject, are told to each group in their order.
 
         Raises:
             ValueError: the type is in no catalogue.
         """
         if not self.catalogue.admits(type_):
             raise ValueError(f"no event type {type_!r} is declared")
-        return self.connection.change(APPEND, origin, type_, subject, payload)
+        return self.connection.change(APPEND, origin, type_, subject, payload, partition_key)
 
     def append_once(  # noqa: PLR0917 - a fact, and how it is sent
         self,
@@ -64,13 +89,21 @@ class EventLog:
         arguments = (*origin.head, type_, subject, payload, *sending, *earlier)
         return self.connection.run(APPEND_ONCE, origin.workspace, *arguments)
 
-    async def page(self, workspace: str, after: str, limit: int) -> tuple[list[Event], bool]:
-        """Return the events behind a position ('' for the oldest), in their order, and whether more may follow.
+    async def page(self, workspace: str, after: str, limit: int, types: Iterable[str] = (), subject: str = "") -> Page:
+        """Return the events behind a position ('' for the oldest), in their order.
 
-        At most 1,000, and fewer when they would be more than 1 MiB.
+        At most 1,000, and fewer when they would be more than 1 MiB. `types` (`task.created`, `task.*`) and `subject`
+        choose among them; then a page may be short, or empty, though more follow.
         """
-        more, entries = await self.connection.run(PAGE, workspace, after, min(limit, RECENT_MAX))
-        return [_event(position.decode(), fields) for position, fields in entries], bool(more)
+        bounds = (after, min(limit, RECENT_MAX))
+        more, trimmed, last, entries = await self.connection.run(PAGE, workspace, *bounds, subject, *types)
+        events = [_event(position.decode(), fields) for position, fields in entries]
+        return Page(events, bool(more), last.decode(), trimmed.decode())
+
+    async def span(self, workspace: str) -> Span:
+        """Return from where to where the log reaches."""
+        trimmed, last = await self.connection.run(SPAN, workspace)
+        return Span(trimmed.decode(), last.decode())
 
     async def recent(self, workspace: str, limit: int) -> list[Event]:
         """Return the newest events, newest first, at most 1,000."""
@@ -97,4 +130,5 @@ def _event(position: str, fields: list[bytes]) -> Event:
         causation_id=trace.causation_id,
         traceparent=trace.traceparent,
         session_id=trace.session_id,
+        partition_key=named.get(b"partitionKey", b"").decode(),
     )

@@ -14,7 +14,10 @@ OWN_PREFIX = "x."
 
 
 class Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """A fact: what happened to which subject, told by whom, when. `id` is its position in the log."""
+    """A fact: what happened to which subject, told by whom, when. `id` is its position in the log.
+
+    Facts of one `partition_key`, or without one of one subject, keep their order for whoever handles them.
+    """
 
     id: str
     type: str
@@ -26,6 +29,7 @@ class Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     causation_id: str = ""
     traceparent: str = ""
     session_id: str = ""
+    partition_key: str = ""
 
 
 class Trace(msgspec.Struct, rename="camel", omit_defaults=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from claudebench.errors import ClaudeBenchError, InvalidParams, LimitReached
 from claudebench.events.model import OWN_PREFIX, Trace
+from claudebench.events.position import number
 from claudebench.rpc.envelope import NO_METADATA, Metadata
 from claudebench.store.origin import Origin
 
@@ -112,7 +113,7 @@ class Context:
     async def call(self, command: str, **params: Any) -> Any:
         """Run another command for the same caller and return its result; the position of its change is this call's."""
         answer = await self._runner.dispatch(command, _encode(params), self._inside())
-        self.position = max(self.position, answer.position, key=_order)
+        self.position = max(self.position, answer.position, key=number)
         return answer.result
 
     async def call_many(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
@@ -137,7 +138,7 @@ class Context:
             answer = await self._runner.dispatch(command, params, inside)
         except ClaudeBenchError as error:
             return error
-        self.position = max(self.position, answer.position, key=_order)
+        self.position = max(self.position, answer.position, key=number)
         return answer.result
 
     def _inside(self) -> Caller:
@@ -147,8 +148,10 @@ class Context:
             return inside
         return replace(inside, metadata=msgspec.structs.replace(self.metadata, idempotency_key=self._next_key()))
 
-    async def emit(self, type_: str, subject: str, payload: dict[str, Any]) -> str:
+    async def emit(self, type_: str, subject: str, payload: dict[str, Any], partition_key: str = "") -> str:
         """Append an event of your own, of a type that begins with `x.`, and return its position.
+
+        Events of one `partition_key`, or without one of one subject, keep their order for whoever handles them.
 
         Raises:
             InvalidParams: the type does not begin with `x.`.
@@ -158,14 +161,9 @@ class Context:
             raise InvalidParams(f"own events begin with {OWN_PREFIX!r}, not {type_!r}")
         if type_ not in self._runner.log.catalogue.types:
             raise ValueError(f"no app declares the event type {type_!r} in its `events`")
-        (position,) = await self._runner.log.append(self.origin(), type_, subject, _encode(payload))
+        (position,) = await self._runner.log.append(self.origin(), type_, subject, _encode(payload), partition_key)
         self.position = position.decode()
         return self.position
-
-
-def _order(position: str) -> tuple[int, ...]:
-    """Return what positions are ordered by; '' is before all."""
-    return tuple(map(int, position.split("-"))) if position else ()
 
 
 def _trace(metadata: Metadata) -> bytes:

@@ -70,6 +70,7 @@ KEYS: dict[str, Key] = {
         Key("idem", "idem", "hash", "idempotency key -> fingerprint of the call and its reply (msgpack), a day long"),
         Key("idemage", "idemage", "zset", "idempotency key -> ms at which it is forgotten; at most 1,000,000"),
         Key("ev", "ev", "stream", "the event log of the workspace"),
+        Key("evmeta", "evmeta", "hash", "trimmed: the highest id ever cut from ev; max, its hard cap on a test store"),
         Key(
             "role",
             "role:{name}",

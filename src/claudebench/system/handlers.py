@@ -58,9 +58,8 @@ async def metrics(request: model.Ask, context: Context, log: EventLog, observer:
 @handler("event.list", pattern=A, consistency=Consistency.ORDERED, changes=False)
 async def events(request: model.EventList, context: Context, log: EventLog) -> model.Events:
     """Return the events behind a position, oldest first. A filter may leave a page short of its limit."""
-    page, more = await log.page(context.workspace, request.after, request.limit)
-    wanted = [each for each in page if not request.types or each.type in request.types]
-    return model.Events(wanted, has_more=more, next_after=page[-1].id if page else request.after)
+    page = await log.page(context.workspace, request.after, request.limit, request.types)
+    return model.Events(page.events, has_more=page.more, next_after=page.next)
 
 
 @handler("system.discover", pattern=A, consistency=Consistency.DERIVED, changes=False)

@@ -1,0 +1,13 @@
+"""A position: the id of an event in its stream, `<ms>-<n>`. Two are compared as numbers, never as text."""
+
+from __future__ import annotations
+
+Id = tuple[int, int]
+BEGINNING = "0-0"
+SHAPE = r"^\d{1,20}-\d{1,20}$(?!\n)"
+
+
+def number(position: str) -> Id:
+    """Return a position as what can be compared; '' stands for the beginning."""
+    ms, _, rest = position.partition("-")
+    return (int(ms), int(rest)) if position else (0, 0)
