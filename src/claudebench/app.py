@@ -10,6 +10,7 @@ import asyncio
 import os
 import secrets
 import tempfile
+from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,7 @@ from claudebench.events import log as event_log
 from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
 from claudebench.events.spool import Spool
+from claudebench.events.tailer import Tailer
 from claudebench.hooks import examples as hook_examples
 from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks import requests as hook_requests
@@ -112,6 +114,8 @@ class App:
         self.connection: Connection
         self.observer: Observer
         self.spool: Spool
+        self.tailer: Tailer
+        self.sockets_open: Callable[[], Counter[str]] = Counter  # the doors know
         self.chain: Chain
         self.api = Api(__version__, TOLD)
         self.data_dir = DataDir(settings.data_dir)
@@ -148,7 +152,10 @@ class App:
             self._open.push_async_callback(self.connection.close)
             await check_format(self.connection, task_store.reindex)
             await self._learn_scripts()
-            self._compose()
+            following = Connection(address, event_log.SCRIPTS)
+            await following.open(EXTERNAL_WITHIN_S)
+            self._open.push_async_callback(following.close)
+            self._compose(following)
         except BaseException:
             await self.stop()
             raise
@@ -201,9 +208,17 @@ class App:
         except ScriptError as error:
             raise SettingsError(f"a script of an app does not compile: {error}") from None
 
-    def _compose(self) -> None:
+    def _compose(self, following: Connection) -> None:
         facts = EventLog(self.connection, Catalogue((*EVENTS, *self._apps.events)))
-        self.observer = observer = Observer(self.connection, self.durability, __version__, self._disk_keeps_up)
+        self.tailer = Tailer(facts, following)
+        self.observer = observer = Observer(
+            self.connection,
+            self.durability,
+            __version__,
+            self._disk_keeps_up,
+            self.tailer.figures,
+            self.sockets_open,
+        )
         spool = self.spool = Spool(facts)
         chain = self.chain = self._chain()
         workspaces = Workspaces(self.connection)
@@ -222,6 +237,8 @@ class App:
         observer.registry = HandlerRegistry((*COMMANDS, *self._apps.commands), stores)
         self.api.registry = observer.registry
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
+        tailing = asyncio.create_task(self.tailer.run(), name="tailer")
+        self._open.callback(tailing.cancel)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")
         self._open.callback(ticking.cancel)
         replaying = asyncio.create_task(spool.replay(), name="spool")

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from claudebench.errors import ClaudeBenchError, NotFound, Unavailable, UnknownCommand
 from claudebench.rpc.dispatcher import internal
-from claudebench.transports import commands, hooks, http, jsonrpc, openrpc
+from claudebench.transports import commands, hooks, http, jsonrpc, openrpc, sse, websocket
 from claudebench.transports.entry import Entry
 from claudebench.transports.http import Refused
 from claudebench.transports.response import Response, encode
+from claudebench.transports.sockets import Sockets
 
 if TYPE_CHECKING:
     from claudebench.app import App
+    from claudebench.transports.entry import Enter
     from claudebench.transports.http import Gate, Receive, Scope, Send
 
 STARTING_RETRY_MS = 250
@@ -30,16 +32,68 @@ class Doors:
         self._app = app
         self._bodies = http.Bodies()
         self._gate: Gate = http.Gate(app.settings, lambda: app.operator_token)
+        self._sockets = Sockets(app.settings.max_sockets)
+        app.sockets_open = self._sockets.counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI); what nobody foresaw is answered with a reference to the log."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             raise RuntimeError(f"no door for {scope['type']}")
         try:
-            response = await self._respond(scope, receive)
+            if scope["method"] == "GET" and scope["path"].endswith(sse.PATH):
+                response = await self._stream(scope, receive, send)
+                if response is None:
+                    return
+            else:
+                response = await self._respond(scope, receive)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last resort
             response = http.problem(internal(scope["path"], error))
         await http.answer(response, scope, send)
+
+    async def drain(self) -> None:
+        """End every open socket and stream: the server stops."""
+        await self._sockets.drain()
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            headers = websocket.with_token(self._gate.check(scope["headers"]), scope["subprotocols"])
+            enter = self._enter(scope, headers, websocket.PATH)
+            tailer = self._ready().tailer
+            await websocket.answer(scope, receive, send, enter, tailer=tailer, sockets=self._sockets)
+        except ClaudeBenchError as error:
+            await websocket.refuse(http.problem(error), send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """Send events and return None, or the answer that refuses to."""
+        try:
+            headers = self._gate.check(scope["headers"])
+            enter = self._enter(scope, headers, sse.PATH)
+            await sse.answer(
+                scope,
+                receive,
+                send,
+                enter,
+                tailer=self._ready().tailer,
+                sockets=self._sockets,
+                last_event_id=headers.get(b"last-event-id", b""),
+            )
+        except ClaudeBenchError as error:
+            return http.problem(error)
+        return None
+
+    def _enter(self, scope: Scope, headers: dict[bytes, bytes], only: str) -> Enter:
+        """Return how to come in by a path that stays open."""
+        workspace, path = _split(scope["path"])
+        if path != only:
+            raise NotFound(f"nothing answers GET {path[:100]}")
+        role = self._gate.role(headers)
+        self._ready()
+        name = self._app.workspace(workspace)
+        return lambda: Entry(self._ready().dispatcher, name, role)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         try:
@@ -110,6 +164,8 @@ class Doors:
             return openrpc.answer(app.api, headers)
         if path == "/rpc" or path.startswith(HOOKS) or _is_command(app, path):
             raise _not_allowed(path, "POST")
+        if path == websocket.PATH:
+            raise Refused(426, "open a WebSocket here")
         raise NotFound(f"nothing answers GET {path[:100]}")
 
 

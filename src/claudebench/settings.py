@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     limits: Literal["on", "off"] = Field("on", description="the loop guard per caller and command")
     retain_days: int = Field(7, ge=1, le=3650, description="days that a finished task stays; at most 200,000 stay")
     max_memory: str | None = Field(None, description="bound of the embedded store, such as 512mb")
+    max_sockets: int = Field(1000, ge=0, le=50_000, description="WebSockets and event streams open at once")
     hosts: str = Field("", description="further names, comma-separated, that the Host header may hold")
     rules: Path = Field(
         user_config_path("claudebench") / "rules.toml", description="file of the user's own guard rules"

@@ -8,6 +8,7 @@ import errno
 import gc
 import json as jsonlib
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ from claudebench.asgi import Doors
 from claudebench.errors import SettingsError
 from claudebench.store.datadir import DataDir
 from claudebench.transports.protocol import Http
+from claudebench.transports.wire import MESSAGE_MAX, WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,7 @@ DRAIN_S = 8
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 PORTS = frozenset({errno.EADDRINUSE, errno.EACCES})
+FILES_BESIDE = 4096
 
 
 def run(settings: Settings, *, json: bool) -> None:
@@ -42,9 +45,20 @@ def run(settings: Settings, *, json: bool) -> None:
         ClaudeBenchError: the address is taken, or the store cannot be had.
     """
     _configure_logs()
+    _allow_files(settings.max_sockets)
     listener = _listen(settings)
     with contextlib.closing(listener):
         uvloop.run(_serve(settings, listener, json=json))
+
+
+def _allow_files(sockets: int) -> None:
+    """Let the process open as many files as its sockets want, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = sockets + FILES_BESIDE
+    if soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 class _Server(uvicorn.Server):
@@ -58,9 +72,13 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> None:
     app = App(settings)
-    server = _Server(_config(Doors(app)))
+    doors = Doors(app)
+    server = _Server(_config(doors))
+    stopping: list[asyncio.Task[None]] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, _stop, server)
+        asyncio.get_running_loop().add_signal_handler(
+            number, lambda: stopping.append(asyncio.create_task(_stop(doors, server)))
+        )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     starting = asyncio.create_task(app.start())
     try:
@@ -86,8 +104,12 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-def _stop(server: uvicorn.Server) -> None:
-    server.should_exit = True
+async def _stop(doors: Doors, server: uvicorn.Server) -> None:
+    """End what has no end of its own, and then serve no more."""
+    try:
+        await doors.drain()
+    finally:
+        server.should_exit = True
 
 
 def _config(doors: Doors) -> uvicorn.Config:
@@ -96,7 +118,9 @@ def _config(doors: Doors) -> uvicorn.Config:
         loop="none",
         http=Http,
         timeout_keep_alive=KEEP_ALIVE_S,
-        ws="none",
+        ws=WebSocket,
+        ws_max_size=MESSAGE_MAX,
+        ws_per_message_deflate=False,
         lifespan="off",
         interface="asgi3",
         access_log=False,

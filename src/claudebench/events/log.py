@@ -24,7 +24,8 @@ PAGE = Script(__package__, "page")
 POSITION = Script(__package__, "position")
 RECENT = Script(__package__, "recent")
 SPAN = Script(__package__, "span")
-SCRIPTS = (APPEND, APPEND_ONCE, PAGE, POSITION, RECENT, SPAN)
+SEEN = Script(__package__, "seen")
+SCRIPTS = (APPEND, APPEND_ONCE, PAGE, POSITION, RECENT, SPAN, SEEN)
 
 RECENT_MAX = 1000
 _trace = msgspec.json.Decoder(Trace)
@@ -38,6 +39,14 @@ class Span(NamedTuple):
 
     trimmed: str
     last: str
+
+
+class Seen(NamedTuple):
+    """What became of the log since somebody was at a position: its `Span`, and whether the event there is still in it."""
+
+    trimmed: str
+    last: str
+    there: bool
 
 
 class Page(NamedTuple):
@@ -97,7 +106,7 @@ class EventLog:
         """
         bounds = (after, min(limit, RECENT_MAX))
         more, trimmed, last, entries = await self.connection.run(PAGE, workspace, *bounds, subject, *types)
-        events = [_event(position.decode(), fields) for position, fields in entries]
+        events = [event_of(position.decode(), fields) for position, fields in entries]
         return Page(events, bool(more), last.decode(), trimmed.decode())
 
     async def span(self, workspace: str) -> Span:
@@ -108,15 +117,21 @@ class EventLog:
     async def recent(self, workspace: str, limit: int) -> list[Event]:
         """Return the newest events, newest first, at most 1,000."""
         entries = await self.connection.run(RECENT, workspace, min(limit, RECENT_MAX))
-        return [_event(position.decode(), fields) for position, fields in entries]
+        return [event_of(position.decode(), fields) for position, fields in entries]
 
     async def position(self, workspace: str) -> tuple[str, int]:
         """Return the last position ('' for an empty log) and how many events were ever written."""
         position, written = await self.connection.run(POSITION, workspace)
         return position.decode(), written
 
+    async def seen(self, workspace: str, position: str) -> Seen:
+        """Return what became of the log since a position ('' for its beginning)."""
+        trimmed, last, there = await self.connection.run(SEEN, workspace, position)
+        return Seen(trimmed.decode(), last.decode(), bool(there))
 
-def _event(position: str, fields: list[bytes]) -> Event:
+
+def event_of(position: str, fields: list[bytes]) -> Event:
+    """Return the event that an entry of the stream holds."""
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     trace = _trace.decode(named[b"meta"]) if named[b"meta"] else Trace()
     return Event(

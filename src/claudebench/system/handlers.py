@@ -49,6 +49,7 @@ async def metrics(request: model.Ask, context: Context, log: EventLog, observer:
         tasks=msgspec.to_builtins(counts),
         commands=observer.commands(),
         scripts=observer.scripts(),
+        sockets=observer.sockets(),
     )
     if (mean := observer.mean_ms()) is not None:
         figures.average_latency = mean

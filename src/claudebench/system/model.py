@@ -79,6 +79,20 @@ class ScriptMetrics(msgspec.Struct, rename="camel"):
     p99_ms: float | UnsetType = UNSET
 
 
+class SocketMetrics(msgspec.Struct, rename="camel"):
+    """What goes out over WebSockets and event streams: how many are open, and what was sent since this server started.
+
+    A `page` was read from the log for somebody whose next event was no longer in the ring.
+    """
+
+    web_sockets: int
+    streams: int
+    deliveries: int
+    lagged: int
+    gaps: int
+    pages: int
+
+
 class Metrics(msgspec.Struct, rename="camel"):
     """The names of the 2025 contract, then the detail; `memoryUsage` is this process in MB (resident)."""
 
@@ -88,6 +102,7 @@ class Metrics(msgspec.Struct, rename="camel"):
     tasks: dict[str, int]
     commands: list[CommandMetrics]
     scripts: list[ScriptMetrics]
+    sockets: SocketMetrics
     average_latency: float | UnsetType = UNSET
 
 

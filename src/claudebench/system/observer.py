@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from resource import getpagesize
@@ -19,6 +20,7 @@ MEMORY_ALARM = 0.8
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from claudebench.events.channel import Figures
     from claudebench.rpc.command import Command
     from claudebench.rpc.registry import HandlerRegistry
     from claudebench.store.connection import Connection
@@ -34,6 +36,8 @@ class Observer:
     durability: str
     version: str
     disk_keeps_up: Callable[[], bool]
+    delivered: Figures
+    sockets_open: Callable[[], Counter[str]] = Counter
     registry: HandlerRegistry | None = None
     memory_share: float = 0.0
     _declared: list[model.CommandInfo] = field(default_factory=list)
@@ -67,6 +71,11 @@ class Observer:
     def scripts(self) -> list[model.ScriptMetrics]:
         """Return the figures of every loaded script."""
         return [_script(each) for each in sorted(self.connection.scripts, key=lambda script: script.title)]
+
+    def sockets(self) -> model.SocketMetrics:
+        """Return the figures of the sockets."""
+        held, told = self.sockets_open(), self.delivered
+        return model.SocketMetrics(held["websocket"], held["sse"], told.deliveries, told.lagged, told.gaps, told.pages)
 
     def declared(self) -> list[model.CommandInfo]:
         """Return every command as it was declared, looked at once."""

@@ -33,6 +33,7 @@ class _Figures:
         self._store_up = app.connection.is_up
         self._spool = app.spool
         self._chain = app.chain
+        self._sockets = app.observer.sockets()
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family (prometheus_client calls this)."""
@@ -48,6 +49,7 @@ class _Figures:
         dropped.add_metric([], self._spool.dropped)
         yield dropped
         yield self._failures()
+        yield from self._socket_figures()
         seconds = SummaryMetricFamily(
             "claudebench_command_seconds", "Duration of commands", labels=["command", "pattern"]
         )
@@ -66,6 +68,24 @@ class _Figures:
             for code, count in each.errors.items():
                 errors.add_metric([each.name, str(code)], count)
         yield from (seconds, quantiles, errors)
+
+    def _socket_figures(self) -> Iterator[Metric]:
+        figures = self._sockets
+        held = GaugeMetricFamily(
+            "claudebench_sockets_open", "WebSockets and event streams that are open", labels=["kind"]
+        )
+        held.add_metric(["websocket"], figures.web_sockets)
+        held.add_metric(["sse"], figures.streams)
+        yield held
+        for name, meaning, count in (
+            ("deliveries", "Events sent, counted for each who got them", figures.deliveries),
+            ("lagged", "Sockets cut because they did not take what they were sent", figures.lagged),
+            ("gaps", "Sockets told that events are missing", figures.gaps),
+            ("pages", "Pages read from the log, because the ring did not reach back so far", figures.pages),
+        ):
+            family = CounterMetricFamily(f"claudebench_socket_{name}", meaning)
+            family.add_metric([], count)
+            yield family
 
     def _failures(self) -> Metric:
         failures = CounterMetricFamily(

@@ -2,7 +2,7 @@
 
 The parser keeps any amount of request line and headers, so this counts them. And uvicorn writes head and body one after
 the other, two system calls and two segments for each answer; the ASGI extension `claudebench.response` writes them as
-one (docs/adr/0011).
+one (docs/adr/0011). The extension `claudebench.stream` writes to an answer that has no end (docs/adr/0021).
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from claudebench.transports.wire import TAKE_WITHIN_S, bound_kernel
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from claudebench.transports.response import Response
 
 HEAD_MAX = 65_536
 EXTENSION = "claudebench.response"
+STREAM = "claudebench.stream"
 
 
 class Http(HttpToolsProtocol):
@@ -26,6 +31,7 @@ class Http(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = True
+    on_drain: Callable[[], None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to a head that is not complete yet (asyncio calls this)."""
@@ -44,12 +50,58 @@ class Http(HttpToolsProtocol):
         self._in_head = False
         super().on_headers_complete()
         if self.cycle and self.cycle.scope is self.scope:
-            self.scope["extensions"] = {EXTENSION: partial(respond, self.cycle)}  # type: ignore[dict-item]
+            offered = {EXTENSION: partial(respond, self.cycle), STREAM: partial(Stream, self, self.cycle)}
+            self.scope["extensions"] = offered  # type: ignore[typeddict-item]
 
     def on_message_complete(self) -> None:
         """Begin the next head (the parser calls this)."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
+
+    def resume_writing(self) -> None:
+        """Go on (asyncio calls this)."""
+        super().resume_writing()
+        if self.on_drain:
+            self.on_drain()
+
+
+class Stream:
+    """The body of one answer, written in chunks that are made already; nothing here waits."""
+
+    def __init__(self, protocol: Http, cycle: RequestResponseCycle) -> None:
+        """Take the answer; it is sent in chunks, and its head is sent by ASGI."""
+        self._protocol = protocol
+        self._cycle = cycle
+        bound_kernel(cycle.transport)
+
+    @property
+    def on_drain(self) -> Callable[[], None] | None:
+        """What is called when the peer takes more again."""
+        return self._protocol.on_drain
+
+    @on_drain.setter
+    def on_drain(self, value: Callable[[], None] | None) -> None:
+        self._protocol.on_drain = value
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer must take something before more is written."""
+        return self._cycle.flow.write_paused
+
+    def write(self, chunks: bytes) -> None:
+        """Send whole chunks."""
+        if not self._cycle.transport.is_closing():
+            self._cycle.transport.write(chunks)
+
+    def end(self) -> None:
+        """End the answer and the connection, whatever is unsent: the peer may take it for 30 s."""
+        self.write(b"0\r\n\r\n")
+        self._cycle.transport.close()
+        self._protocol.loop.call_later(TAKE_WITHIN_S, self.abort)
+
+    def abort(self) -> None:
+        """Give the connection up, with what is unsent."""
+        self._cycle.transport.abort()
 
 
 def respond(cycle: RequestResponseCycle, response: Response) -> bool:
