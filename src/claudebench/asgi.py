@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STARTING_RETRY_MS = 250
 READABLE = frozenset({"/health", "/metrics", "/openrpc.json"})
 HOOKS = "/hooks/"
+LIVE = frozenset({websocket.PATH, sse.PATH})
 NAMELESS = "/"  # no workspace can be called that
 
 
@@ -104,6 +105,8 @@ class Doors:
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = self._gate.check(scope["headers"])
         workspace, path = _split(scope["path"])
+        if path in LIVE:
+            raise _only_live(path, scope["method"])
         if scope["method"] != "POST":
             return await self._read(scope, path, headers)
         http.want_json(headers)
@@ -164,8 +167,6 @@ class Doors:
             return openrpc.answer(app.api, headers)
         if path == "/rpc" or path.startswith(HOOKS) or _is_command(app, path):
             raise _not_allowed(path, "POST")
-        if path == websocket.PATH:
-            raise Refused(426, "open a WebSocket here")
         raise NotFound(f"nothing answers GET {path[:100]}")
 
 
@@ -178,6 +179,10 @@ def _is_command(app: App, path: str) -> bool:
 
 def _not_allowed(path: str, allow: str) -> Refused:
     return Refused(405, f"{path[:100]} answers {allow}", allow=allow)
+
+
+def _only_live(path: str, method: str) -> Refused:
+    return Refused(426, "open a WebSocket here") if method == "GET" else _not_allowed(path, "GET")
 
 
 def _split(path: str) -> tuple[str, str]:

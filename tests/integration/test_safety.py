@@ -58,7 +58,12 @@ async def client(server: Server) -> AsyncIterator[AsyncClient]:
 
 async def statuses(client: AsyncClient, headers: dict[str, str]) -> dict[str, int]:
     """Return the status of every door with these headers."""
-    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    upgrade = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
     answers = {
         "rpc": await client.post("/rpc", HEALTH, headers),
         "workspace": await client.post("/w/other/rpc", HEALTH, headers),
