@@ -6,11 +6,14 @@ import http.client
 import json
 import os
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
 from claudebench.errors import SettingsError, Unavailable, from_wire
 from claudebench.store.keys import is_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 TIMEOUT_S = 30.0
 LINES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
@@ -58,7 +61,8 @@ class Client:
         if not token.isascii() or not token.isprintable():
             raise SettingsError("the token is not one line of ASCII; check the file or variable that holds it")
         self.url = url.rstrip("/")
-        self._path = f"{parts.path.rstrip('/')}{f'/w/{workspace}' if workspace else ''}/rpc"
+        self._root = f"{parts.path.rstrip('/')}{f'/w/{workspace}' if workspace else ''}"
+        self._path = f"{self._root}/rpc"
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._metadata = {"instanceId": instance} if instance else {}
 
@@ -80,13 +84,29 @@ class Client:
             raise self._away("what answers there is no ClaudeBench server") from None
         raise error
 
+    def follow(self, types: Iterable[str], begin: str) -> Iterator[dict[str, str]]:
+        """Yield the blocks of the event stream, from behind a position ('' for from now on), by their fields.
+
+        Raises:
+            ClaudeBenchError: the server's refusal, or Unavailable when the stream ends.
+        """
+        asked = urlencode({name: value for name, value in (("types", ",".join(types)), ("from", begin)) if value})
+        self._connect()
+        try:
+            self._connection.request("GET", f"{self._root}/events?{asked}", headers=self._headers)
+            answer = self._connection.getresponse()
+            if answer.status != http.client.OK:
+                raise from_wire(json.loads(answer.read()))
+            yield from _blocks(answer)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._away(f"the server went away ({error})") from None
+        finally:
+            self._connection.close()
+        raise self._away("the server ended the stream")
+
     def post(self, path: str, body: bytes) -> bytes:
         """Send a body and return the answer's."""
-        try:
-            if self._connection.sock is None:
-                self._connection.connect()
-        except (OSError, UnicodeError) as error:
-            raise self._away(f"no server answers ({error})") from None
+        self._connect()
         try:
             self._connection.request("POST", path, body, self._headers)
             answer: bytes = self._connection.getresponse().read()
@@ -95,6 +115,13 @@ class Client:
             raise self._away(f"the server went away ({error})", done="unknown") from None
         return answer
 
+    def _connect(self) -> None:
+        try:
+            if self._connection.sock is None:
+                self._connection.connect()
+        except (OSError, UnicodeError) as error:
+            raise self._away(f"no server answers ({error})") from None
+
     def _away(self, what: str, done: Any = "not_done") -> Unavailable:
         message = f"{self.url}: {what}; start one with: claudebench up"
         return Unavailable(message, outcome=done, reason="server")
@@ -102,3 +129,15 @@ class Client:
     def close(self) -> None:
         """Let the socket go."""
         self._connection.close()
+
+
+def _blocks(answer: Iterable[bytes]) -> Iterator[dict[str, str]]:
+    """Yield the blocks of server-sent events; a comment has no field that counts."""
+    fields: dict[str, str] = {}
+    for line in answer:
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name:
+            fields[name] = value
+        else:
+            yield fields
+            fields = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import sleep
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,15 +10,14 @@ import typer
 from claudebench.cli import show
 from claudebench.cli.noun import verbs
 from claudebench.cli.options import DEFAULT_URL, TokenFile, Url, Workspace, example
-from claudebench.cli.verb import PAGE, Pages, Verb, declare
+from claudebench.cli.verb import Pages, Verb, declare
 from claudebench.errors import Unavailable
+from claudebench.events.position import BEGINNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from claudebench.cli.client import Client
-
-EVERY_S = 0.3
 
 app = verbs()
 
@@ -41,12 +40,14 @@ declare(
 @app.command(epilog=example("claudebench event tail --types task.failed"))
 def tail(
     after: Annotated[str | None, typer.Option(metavar="POSITION", help="Begin behind it [default: now].")] = None,
-    types: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Only these types of event.")] = None,
+    types: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Only these events, such as task.* or task.failed.")
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many [default: never].")] = None,
     url: Url = DEFAULT_URL,
     workspace: Workspace = None,
     token_file: TokenFile = None,
-    json: Annotated[bool, typer.Option("--json", help="Print each event as JSON, on a line of its own.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event as JSON, on a line of its own.")] = False,
 ) -> None:
     """Print events as they happen, until Ctrl-C."""
     from claudebench.cli.client import connect
@@ -55,7 +56,7 @@ def tail(
     client = connect(url, workspace, token_file)
     try:
         for number, told in enumerate(_events(client, after, wanted), 1):
-            show.as_json(told) if json else show.lines([show.event(told)])
+            show.as_json(told) if as_json else show.lines([show.event(told)])
             if number == count:
                 return
     except KeyboardInterrupt:
@@ -64,19 +65,25 @@ def tail(
 
 def _events(client: Client, after: str | None, types: list[str]) -> Iterator[dict[str, Any]]:
     """Yield events for ever; the position goes into the error when the server is gone."""
-    position = _now(client) if after is None else after
+    position = BEGINNING if after == "" else after or ""
     while True:
         try:
-            page = client.call("event.list", after=position, types=types, limit=PAGE)
+            for block in client.follow(types, position):
+                position = block.get("id", position)
+                kind = block.get("event", "")
+                if kind == "lagged":
+                    break
+                if kind == "gap":
+                    show.note(f"events are missing: {_missing(block['data'])}")
+                elif kind:
+                    yield json.loads(block["data"])
         except Unavailable as error:
-            error.args = (f"{error.message}; go on with --after {position or '0-0'}",)
+            error.args = (f"{error.message}; go on with --after {position or BEGINNING}",)
             raise
-        yield from page["events"]
-        position = page["nextAfter"]
-        if not page["hasMore"]:
-            sleep(EVERY_S)
 
 
-def _now(client: Client) -> str:
-    newest = client.call("system.get_state")["recentEvents"][:1]
-    return str(newest[0]["id"]) if newest else ""
+def _missing(data: str) -> str:
+    gap = json.loads(data)
+    if trimmed := gap.get("trimmed"):
+        return f"the log begins behind {trimmed}, and you asked for what is behind {gap['from']}"
+    return f"the log ends at {gap['last']}, and you asked for what is behind {gap['from']}"

@@ -2,7 +2,7 @@
 
 The parser keeps any amount of request line and headers, so this counts them. And uvicorn writes head and body one after
 the other, two system calls and two segments for each answer; the ASGI extension `claudebench.response` writes them as
-one (docs/adr/0011). The extension `claudebench.stream` writes to an answer that has no end (docs/adr/0021).
+one (docs/adr/0011). The extension `claudebench.stream` writes to an answer that has no end (docs/adr/0027).
 """
 
 from __future__ import annotations

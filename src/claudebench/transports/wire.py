@@ -2,7 +2,7 @@
 
 ASGI sends one message at a time: each is encoded, wrapped and written for each socket anew. What goes to hundreds of
 sockets is the same bytes, so the ASGI extension `claudebench.socket` is the protocol itself, which writes them as they
-are (docs/adr/0021). What a peer does not take is bounded: `is_full` says when it is enough, `end` gives it 30 s more.
+are (docs/adr/0027). What a peer does not take is bounded: `is_full` says when it is enough, `end` gives it 30 s more.
 """
 
 from __future__ import annotations
