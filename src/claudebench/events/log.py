@@ -42,7 +42,7 @@ class Span(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What became of the log since somebody was at a position: its `Span`, and whether the event there is still in it."""
+    """What became of the log since somebody was at a position: its `Span`, and whether the event there is still in."""
 
     trimmed: str
     last: str
