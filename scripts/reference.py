@@ -1,6 +1,6 @@
 """Writes docs/reference/*.md from what the code declares; `--check` writes nothing and fails when a page is stale.
 
-A page is a function from nothing to text: commands, events, errors, settings, keys, scripts, rules, cli.
+A page is a function from nothing to text: commands, events, frames, errors, settings, keys, scripts, rules, cli.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from claudebench.resilience.policy import Policy
 from claudebench.settings import PREFIX, Settings
 from claudebench.store.keys import KEYS
 from claudebench.store.script import Source
+from claudebench.transports import frames as wire_frames
+from claudebench.transports import sse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -242,6 +244,30 @@ def events() -> str:
         for name, each in sorted(CATALOGUE.types.items())
     )
     return page("Events", about, table("type,meaning,written by", rows))
+
+
+# -- frames
+
+
+def frames() -> str:
+    """Return the page of what is said over `/ws` and `/events`."""
+    about, *rest = (inspect.getdoc(wire_frames) or "").split("\n\n")
+    return page(
+        "Frames",
+        about,
+        ["\n\n".join(rest)],
+        ["## What a client says"],
+        *map(_frame, wire_frames.SAID),
+        ["## What the server says"],
+        *map(_frame, wire_frames.TOLD),
+        ["## Server-sent events", "", inspect.getdoc(sse) or ""],
+    )
+
+
+def _frame(type_: Any) -> list[str]:
+    tag = type_.__struct_config__.tag
+    rows = [(_code("type"), _code(tag), "required", ""), *_fields(type_)]
+    return [f"### {tag}", "", inspect.getdoc(type_) or "", "", *table("field,type,default,meaning", rows)]
 
 
 def writers() -> dict[str, set[str]]:
@@ -547,6 +573,7 @@ PAGES = {
     "cli": cli,
     "commands": commands,
     "events": events,
+    "frames": frames,
     "errors": errors_,
     "settings": settings,
     "keys": keys,
