@@ -223,10 +223,10 @@ async def test_far_behind_the_ring_is_read_from_the_log(tmp_path: Path) -> None:
         batch: list[dict[str, Any]] = [
             {"jsonrpc": "2.0", "id": 1, "method": "task.create", "params": {"text": "x"}}
         ] * 1_000
-        for _ in range(10):
+        for _ in range(11):
             await client.rpc(batch)
         async with subscribed(two, **{"from": "0-0"}) as opened:
-            told = asyncio.create_task(ids_of(opened, 12_000))
+            told = asyncio.create_task(ids_of(opened, 13_000))
             await client.rpc(batch)
             await client.rpc(batch)
             assert await told == await listing(client)
