@@ -298,10 +298,11 @@ class Channel:
             self.advance(reader)
 
     async def _read_page(self, reader: Reader) -> None:
-        floor = self.ring.foot
-        began = reader.position
+        """Read one page; the store chooses what is wanted, but for a reader whose place in the ring is to be kept."""
+        floor, began = self.ring.foot, reader.position
+        chosen = () if reader.was_live or "*" in reader.patterns.patterns else sorted(reader.patterns.patterns)
         async with self.pages:
-            page = await self.log.page(self.workspace, began, PAGE)
+            page = await self.log.page(self.workspace, began, PAGE, chosen)
         if reader.position != began or not reader.channel:
             return
         self.figures.pages += 1
@@ -309,8 +310,9 @@ class Channel:
             reader.stand_at(began)
             self.tell_gap(reader, Gap(began, trimmed=page.trimmed))
         self._pass_on(reader, map(Frame, page.events))
-        if not page.more and not reader.sink.is_full and number(reader.position) < number(floor):
-            reader.stand_at(floor)
+        reached = page.next if page.more else max(page.next, floor, key=number)
+        if not reader.sink.is_full and number(reader.position) < number(reached):
+            reader.stand_at(reached)
 
     def _pass_on(self, reader: Reader, frames: Iterable[Frame]) -> None:
         for portion in portions(frames, PORTION_BYTES):

@@ -23,9 +23,9 @@ APPEND_ONCE = Script(__package__, "append_once")
 PAGE = Script(__package__, "page")
 POSITION = Script(__package__, "position")
 RECENT = Script(__package__, "recent")
-SPAN = Script(__package__, "span")
 SEEN = Script(__package__, "seen")
-SCRIPTS = (APPEND, APPEND_ONCE, PAGE, POSITION, RECENT, SPAN, SEEN)
+SPAN = Script(__package__, "span")
+SCRIPTS = (APPEND, APPEND_ONCE, PAGE, POSITION, RECENT, SEEN, SPAN)
 
 RECENT_MAX = 1000
 _trace = msgspec.json.Decoder(Trace)
@@ -42,7 +42,7 @@ class Span(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What became of the log since somebody was at a position: its `Span`, and whether the event there is still in."""
+    """What became of the log since somebody was at a position: its span, and whether the event there is still in it."""
 
     trimmed: str
     last: str
