@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Compile the package once: where PYTHONDONTWRITEBYTECODE is set, each of some 500 processes would do it again."""
-    compile_dir(Path(claudebench.__file__).parent, quiet=2)
+    if not hasattr(config, "workerinput"):
+        compile_dir(Path(claudebench.__file__).parent, quiet=2)
 
 
 @pytest.fixture
