@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 _numbers = itertools.count(1)
+WHOLE_READ_WITHIN_S = 60.0  # of a workspace with a million keys, beside other tests
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def store_socket() -> Iterator[str]:
 @pytest.fixture
 async def connection(store_socket: str) -> AsyncIterator[Connection]:
     """A connection with every script loaded."""
-    opened = Connection(Address(socket=store_socket), SCRIPTS)
+    opened = Connection(Address(socket=store_socket), SCRIPTS, timeout_s=WHOLE_READ_WITHIN_S)
     await opened.open()
     yield opened
     await opened.close()
