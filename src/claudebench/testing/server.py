@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 READY_WITHIN_S = 60.0
 EXIT_WITHIN_S = 20.0
+NO_STORE = (OSError, LookupError, TypeError, ValueError)
+"""What a signal to the store may raise while there is none: it has no note, or, while it is brought back, no pid."""
 
 
 class Server:
@@ -124,10 +126,10 @@ async def serve(data_dir: Path, *options: str, env: dict[str, str] | None = None
     try:
         yield server
     finally:
-        with suppress(OSError, KeyError, ValueError):
+        with suppress(*NO_STORE):
             server.resume_store()
         await server.stop()
-        with suppress(OSError, KeyError, ValueError):
+        with suppress(*NO_STORE):
             server.kill_store()
 
 
