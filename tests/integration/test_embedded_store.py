@@ -315,7 +315,7 @@ async def test_a_second_server_is_told_who_holds_the_directory(folder: Path) -> 
 def test_a_directory_that_cannot_be_made_is_a_wrong_setting(folder: Path) -> None:
     """A data directory that is a file is named as a wrong setting."""
     folder.write_text("")
-    with pytest.raises(SettingsError, match="cannot be used"), DataDir(folder):
+    with pytest.raises(SettingsError, match="is a file; choose another"), DataDir(folder):
         raise AssertionError("a file was held as a directory")
 
 
