@@ -67,6 +67,7 @@ TOLD = {
                     "commands": [{"command": "task.create", "pattern": "centralized", "errors": {}, **FIGURES}],
                     "scripts": [{**SCRIPT, **FIGURES}],
                     "averageLatency": 0.45,
+                    "sockets": dict.fromkeys(("webSockets", "streams", "deliveries", "lagged", "gaps", "pages"), 0),
                 },
                 given=(WRITE,),
             ),
