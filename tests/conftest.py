@@ -11,9 +11,10 @@ import pytest_asyncio
 
 import claudebench
 from claudebench.testing import AsyncClient, Server, serve
+from claudebench.testing.postgres import Postgres, postgres
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,3 +42,10 @@ async def client(server: Server) -> AsyncIterator[AsyncClient]:
     """A client of this test's own server."""
     async with server.client() as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgres]:
+    """A PostgreSQL of this run; a test that stops it starts it again."""
+    with postgres() as running:
+        yield running

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     port: int = Field(7420, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     data_dir: Path = Field(user_data_path("claudebench"), description="folder of the store, the lock and the token")
     redis_url: str | None = Field(None, description="an existing Redis or Valkey >= 7.0 instead of the embedded one")
+    database_url: str | None = Field(
+        None, description="the record's PostgreSQL, or none; without it SQLite beside an embedded store, else none"
+    )
     workspace: str = Field("default", pattern=WORKSPACE, description="the workspace of plain paths")
     durability: Literal["everysec", "always"] = Field("everysec", description="how often the store syncs to disk")
     limits: Literal["on", "off"] = Field("on", description="the loop guard per caller and command")

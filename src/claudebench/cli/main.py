@@ -52,6 +52,10 @@ def up(
     redis_url: Annotated[
         str | None, typer.Option(help="Use this Redis or Valkey >= 7.0, not the embedded one.")
     ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(help="PostgreSQL of the record, or none [default: SQLite; none with --redis-url]."),
+    ] = None,
     workspace: Annotated[str | None, typer.Option(help="Workspace of plain paths [default: default].")] = None,
     durability: Annotated[str | None, typer.Option(help="everysec or always [default: everysec].")] = None,
     limits: Annotated[
@@ -79,6 +83,7 @@ def up(
         port=port,
         data_dir=data_dir,
         redis_url=redis_url,
+        database_url=database_url,
         workspace=workspace,
         durability=durability,
         limits=limits,

@@ -1,0 +1,34 @@
+"""The tables of the record itself: the events, and for each workspace the position up to which they are here.
+
+A room's tables stand in its `record.py`; all of them are made by the files of `migrations/versions`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text
+
+METADATA = MetaData()
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("workspace", Text, primary_key=True),
+    Column("ms", BigInteger, primary_key=True),  # the position of the event is ms-seq
+    Column("seq", BigInteger, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("meta", Text, nullable=False),  # JSON of the request's trace, or empty
+    Column("lost", Boolean, nullable=False),  # recorded, and lost by the store afterwards
+    sqlite_with_rowid=False,
+)
+POSITION = Table(
+    "position",
+    METADATA,
+    Column("workspace", Text, primary_key=True),
+    Column("id", Text, nullable=False),  # the last event that is recorded, as the log names it
+    Column("gap", Text, nullable=False),  # the last event that went from the log unread, until it is rebuilt
+    sqlite_with_rowid=False,
+)
