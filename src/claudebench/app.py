@@ -12,6 +12,7 @@ import secrets
 import tempfile
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,15 +30,25 @@ from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks import requests as hook_requests
 from claudebench.hooks.chain import Chain, Link
 from claudebench.hooks.guard import Guard
+from claudebench.hooks.record import DecisionRecord
 from claudebench.hooks.registration import is_hook, links_of
 from claudebench.hooks.rulebook import GUARD, Rulebook, builtin
 from claudebench.hooks.signature import Signature
 from claudebench.instances import examples as instance_examples
 from claudebench.instances import handlers as instance_handlers
 from claudebench.instances import model as instance_model
+from claudebench.instances import record as instance_record
 from claudebench.instances import store as instance_store
+from claudebench.instances.record import InstanceRecord
 from claudebench.instances.store import InstanceStore
 from claudebench.own.loading import Apps, load_apps
+from claudebench.record import mending as record_mending
+from claudebench.record import stream as record_stream
+from claudebench.record.database import Address as DatabaseAddress
+from claudebench.record.database import Database
+from claudebench.record.mending import Mending
+from claudebench.record.projector import Projector
+from claudebench.record.stream import Stream
 from claudebench.rpc import openrpc
 from claudebench.rpc.context import Caller
 from claudebench.rpc.dispatcher import Dispatcher
@@ -50,6 +61,7 @@ from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
 from claudebench.store.format import check_format, migrate, outdated_by
 from claudebench.store.keys import is_workspace
+from claudebench.store.lease import Leases
 from claudebench.store.origin import Origin
 from claudebench.store.script import ScriptError
 from claudebench.store.server import EmbeddedStore
@@ -60,7 +72,9 @@ from claudebench.system.observer import Observer
 from claudebench.tasks import examples as task_examples
 from claudebench.tasks import handlers as task_handlers
 from claudebench.tasks import model as task_model
+from claudebench.tasks import recorded as task_recorded
 from claudebench.tasks import store as task_store
+from claudebench.tasks.recorded import TaskRecord
 from claudebench.tasks.retention import Retention
 from claudebench.tasks.store import TaskStore
 from claudebench.telemetry.sparse import Sparse
@@ -86,11 +100,14 @@ SCRIPTS = (
     *store_workspaces.SCRIPTS,
     *store_lease.SCRIPTS,
     *task_store.SCRIPTS,
+    *task_recorded.SCRIPTS,
     *instance_store.SCRIPTS,
+    *instance_record.SCRIPTS,
+    *record_stream.SCRIPTS,
     *event_log.SCRIPTS,
 )
 TOLD = {**task_examples.TOLD, **instance_examples.TOLD, **hook_examples.TOLD, **system_examples.TOLD}
-EVENTS = (*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS)
+EVENTS = (*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS, *record_mending.FACTS)
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
 TICK_S = 0.5
@@ -120,6 +137,7 @@ class App:
         self.api = Api(__version__, TOLD)
         self.data_dir = DataDir(settings.data_dir)
         self.process = secrets.token_hex(8)
+        self.projector: Projector | None = None
         self._given_ms = given_ms
         self._open = AsyncExitStack()
         self._apps = Apps()
@@ -155,7 +173,11 @@ class App:
             following = Connection(address, event_log.SCRIPTS)
             await following.open(EXTERNAL_WITHIN_S)
             self._open.push_async_callback(following.close)
-            self._compose(following)
+            workspaces = Workspaces(self.connection)
+            self._keep_record(workspaces)
+            self.connection.on_change = partial(_changed, workspaces, self.projector)
+            await self._meet_record()
+            self._compose(workspaces, following)
         except BaseException:
             await self.stop()
             raise
@@ -208,7 +230,37 @@ class App:
         except ScriptError as error:
             raise SettingsError(f"a script of an app does not compile: {error}") from None
 
-    def _compose(self, following: Connection) -> None:
+    def _keep_record(self, workspaces: Workspaces) -> None:
+        """Set up the record, if this server keeps one. The holder of a data directory has no rival for its role."""
+        embedded = self._store is not None
+        address = DatabaseAddress.from_settings(self.settings.database_url, self.data_dir.path, embedded=embedded)
+        if not address:
+            return
+        database, stream = Database(address), Stream(self.connection)
+        self._open.push_async_callback(database.close)
+        rooms = (TaskRecord(self.connection), InstanceRecord(self.connection), DecisionRecord())
+        self.projector = Projector(
+            stream,
+            database,
+            Leases(self.connection),
+            owner="embedded" if embedded else self.process,
+            known=workspaces.known,
+            rooms=rooms,
+            mending=Mending(stream, database, rooms),
+        )
+
+    async def _meet_record(self) -> None:
+        """Compare record and store before anything is let in, unless the record cannot be had now."""
+        if not self.projector:
+            return
+        try:
+            await self.projector.meet()
+        except Unavailable as error:
+            log.warning("the record could not be compared with the store at start", error=str(error))
+        projecting = asyncio.create_task(self.projector.run(), name="projector")
+        self._open.push_async_callback(_end, projecting)
+
+    def _compose(self, workspaces: Workspaces, following: Connection) -> None:
         facts = EventLog(self.connection, Catalogue((*EVENTS, *self._apps.events)))
         self.tailer = Tailer(facts, following)
         self.observer = observer = Observer(
@@ -221,9 +273,8 @@ class App:
         )
         spool = self.spool = Spool(facts)
         chain = self.chain = self._chain()
-        workspaces = Workspaces(self.connection)
         stores: dict[type, Any] = {
-            TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days, watch=workspaces.enter),
+            TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
             Workspaces: workspaces,
@@ -285,6 +336,17 @@ class App:
         self.outdated = await outdated_by(self.connection)
         if self.outdated:
             log.critical("a newer server brought the store to another format; stop this one", format=self.outdated)
+
+
+def _changed(workspaces: Workspaces, projector: Projector | None, workspace: str) -> None:
+    workspaces.enter(workspace)
+    if projector:
+        projector.touch(workspace)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 def _guard_failed(call: ToolCall, error: Exception) -> None:

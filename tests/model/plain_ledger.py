@@ -440,7 +440,7 @@ class PlainLedger:
                 each.updated_ms = self.now_ms
                 if each.is_ready:
                     each.ready_ms = self.now_ms
-                    self._touched(each, "task.unblocked")
+                self._touched(each, "task.unblocked" if each.is_ready else "task.awaited")
 
     def _fail(self, task: Task, error: Any, *, dead: bool) -> None:
         task.status, task.finished_ms, task.lease_ms, task.dead, task.error = "failed", self.now_ms, 0, dead, error
@@ -541,7 +541,7 @@ class PlainLedger:
             if task.n in each.stuck:
                 each.stuck.discard(task.n)
                 each.waits.add(task.n)
-                each.updated_ms = self.now_ms
+                self._touched(each, "task.awaited")
 
     def _set(self, task: Task, values: Json) -> bool:
         before = (task.text, task.priority, task.metadata)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Index = dict[str, dict[str, int]]
 EVENTS_READ = 1_000_000
+EDITS = {"task.reopened", "task.updated", "task.awaited"}
 _READ = """
 local out = {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
@@ -265,7 +266,7 @@ def _history(found: Snapshot) -> Iterator[str]:
         if before is None:
             if event.type != "task.created" or now["epoch"] != 0:
                 yield f"{event.subject} begins with {event.type} at epoch {now['epoch']}"
-        elif before["status"] in {"completed", "failed"} and event.type not in {"task.reopened", "task.updated"}:
+        elif before["status"] in {"completed", "failed"} and event.type not in EDITS:
             yield f"{event.subject} was {before['status']}, then came {event.type}"
         elif now["assignedTo"] != before["assignedTo"] and now["epoch"] <= before["epoch"]:
             yield f"{event.subject} changed hands in {event.type}, but epoch {before['epoch']} became {now['epoch']}"

@@ -95,6 +95,7 @@ class EventLog:
         """
         if not self.catalogue.admits(type_):
             raise ValueError(f"no event type {type_!r} is declared")
+        self.connection.on_change(origin.workspace)
         arguments = (*origin.head, type_, subject, payload, *sending, *earlier)
         return self.connection.run(APPEND_ONCE, origin.workspace, *arguments)
 

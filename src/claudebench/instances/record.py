@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
-from sqlalchemy import BigInteger, Column, Table, Text
+from sqlalchemy import BigInteger, Column, Table, Text, and_, delete, or_, select
 
 from claudebench.record.bulk import Bulk
-from claudebench.record.entry import text_of
+from claudebench.record.entry import position_of, text_of
+from claudebench.record.room import Difference, Part
 from claudebench.record.tables import METADATA
+from claudebench.store.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
-    from claudebench.record.entry import Entry
+    from claudebench.record.entry import Entry, Position
+    from claudebench.store.connection import Connection as Store
+
+ROWS = Script(__package__, "rows")
+SCRIPTS = (ROWS,)
+INSTANCES_MAX = 10_000
 
 INSTANCES = Table(
     "instances",
@@ -73,3 +81,57 @@ def apply(connection: Connection, workspace: str, events: Sequence[Entry]) -> No
         for id_, (state, incarnation, registration, each) in last.items()
     ]
     _PUT.run(connection, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """The room's copy of the instances."""
+
+    store: Store
+    name: str = "instances"
+
+    def apply(self, connection: Connection, workspace: str, events: Sequence[Entry]) -> None:
+        """Bring the instances up to these events."""
+        apply(connection, workspace, events)
+
+    def counter(self, connection: Connection, workspace: str) -> int:  # noqa: ARG002 - a room without numbers
+        """Return 0."""
+        return 0
+
+    def forget(self, connection: Connection, workspace: str, after: Position) -> None:
+        """Take out what only events behind a position have told."""
+        behind = or_(INSTANCES.c.ms > after[0], and_(INSTANCES.c.ms == after[0], INSTANCES.c.seq > after[1]))
+        connection.execute(delete(INSTANCES).where(INSTANCES.c.workspace == workspace, behind))
+
+    async def part(self, workspace: str, at: str) -> Part:  # noqa: ARG002 - all of them are one part
+        """Read every instance from the store."""
+        position, *fields = await self.store.run(ROWS, workspace, INSTANCES_MAX)
+        rows = {
+            id_.decode(): ("OFFLINE" if offline else "ACTIVE", int(incarnation), text_of(doc))
+            for id_, incarnation, doc, offline in (fields[i : i + 4] for i in range(0, len(fields), 4))
+        }
+        return Part(position_of(position.decode()), rows, first="", next=None, last=len(rows))
+
+    def put(self, connection: Connection, workspace: str, part: Part) -> None:
+        """Make the rows what the store has."""
+        rows = [(workspace, id_, *row, part.position[0], *part.position) for id_, row in part.rows.items()]
+        _PUT.run(connection, rows)
+
+    def compare(self, connection: Connection, workspace: str, part: Part) -> tuple[list[Difference], bool]:
+        """Return where the record differs from the store, and whether rows had moved on meanwhile."""
+        kept = {row.id: row for row in connection.execute(select(INSTANCES).where(INSTANCES.c.workspace == workspace))}
+        moved = {id_ for id_, row in kept.items() if (row.ms, row.seq) > part.position}
+        found = [
+            Difference("instance", id_, _shown(part.rows.get(id_)), _shown(_row(kept.get(id_))))
+            for id_ in sorted(part.rows.keys() | {id_ for id_, row in kept.items() if row.state == "ACTIVE"})
+            if id_ not in moved and part.rows.get(id_) != _row(kept.get(id_))
+        ]
+        return found, bool(moved)
+
+
+def _row(row: Any) -> tuple[str, int, str] | None:
+    return (row.state, row.incarnation, row.registration) if row else None
+
+
+def _shown(row: tuple[str, int, str] | None) -> dict[str, Any] | None:
+    return dict(zip(("state", "incarnation", "registration"), row, strict=True)) if row else None

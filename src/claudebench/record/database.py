@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from claudebench.errors import SettingsError, Unavailable
 from claudebench.record.migrating import migrate
@@ -137,9 +137,11 @@ def _worker(address: Address, name: str, begin: str, within_s: float) -> _Worker
 
 
 async def _in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    """Run work in the thread; what the database cannot do becomes an error of ours."""
+    """Run work in the thread; that the database cannot be had becomes an error of ours, not that it refuses a row."""
     try:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+    except (DataError, IntegrityError):
+        raise
     except DBAPIError as error:
         message = str(error.orig).partition("\n")[0]
         raise down(message, outcome="unknown" if error.connection_invalidated else "not_done") from error

@@ -171,6 +171,7 @@ class Connection:
         self._cause = ""
         self.refuses_growth: Callable[[], bool] = lambda: False
         self.on_full_disk: Callable[[], None] = lambda: None
+        self.on_change: Callable[[str], object] = str
 
     @property
     def is_up(self) -> bool:
@@ -216,6 +217,7 @@ class Connection:
 
     def change(self, script: Script, origin: Origin, *arguments: Argument) -> asyncio.Future[Any]:
         """Send a change; one with an idempotency key happens once. Answers and raises as `run` does."""
+        self.on_change(origin.workspace)
         if origin.once is None or script.keyed is None:
             return self.run(script, origin.workspace, *origin.head, *arguments)
         script.check_arity(len(origin.head) + len(arguments))

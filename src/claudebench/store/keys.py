@@ -77,6 +77,7 @@ KEYS: dict[str, Key] = {
             "hash",
             "owner, term, untilMs, leaseMs of a single-holder role; the term never restarts",
         ),
+        Key("evmeta", "evmeta", "hash", "trimmed: the highest position that was ever cut from the log"),
         Key("sent", "sent:{writer}", "string", "the highest number of a fact that this writer got through; a day"),
         Key("workspaces", "workspaces", "set", "under `_`: the workspaces that were ever entered, at most 10,000"),
     )

@@ -38,6 +38,7 @@ EVENTS = (
     EventType("task.updated", "the text, the priority or keys of the metadata of a task have other values"),
     EventType("task.reopened", "a finished task is to be done once more"),
     EventType("task.unblocked", "everything that a task waited for is completed"),
+    EventType("task.awaited", "something that a task waits for is completed, or can be again; it waits for more"),
     EventType("task.blocked", "something that a task waits for failed or was deleted"),
     EventType("task.deleted", "a task was removed"),
 )

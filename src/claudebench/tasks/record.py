@@ -203,7 +203,12 @@ def apply(connection: Connection, workspace: str, events: Sequence[Entry]) -> No
             history.append(_history(workspace, n, event, step))
     if changes:
         _HISTORY.run(connection, history)
-        _put(connection, workspace, changes)
+        _apply(connection, workspace, changes)
+
+
+def put(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Put whole rows down, in the order of the columns, where no later event has made the row."""
+    _PUT.run(connection, rows)
 
 
 def _history(workspace: str, n: int, event: Entry, step: _Step) -> tuple[Any, ...]:
@@ -211,7 +216,7 @@ def _history(workspace: str, n: int, event: Entry, step: _Step) -> tuple[Any, ..
     return (workspace, n, event.ms, event.seq, event.type, *moved, event.actor, event.at_ms, step.reason)
 
 
-def _put(connection: Connection, workspace: str, changes: dict[int, _Change]) -> None:
+def _apply(connection: Connection, workspace: str, changes: dict[int, _Change]) -> None:
     made, moved, ended, texts, deleted = [], [], [], [], []
     merged = _merged(connection, workspace, changes)
     for n, each in changes.items():
@@ -235,10 +240,14 @@ def _whole(change: _Change, doc: Doc, step: _Step) -> tuple[Any, ...]:
     """Return the row of a task that this batch has seen from its beginning, but for its key."""
     metadata = text_of(bytes(doc.metadata))
     if change.metadata:
-        metadata = _merge(metadata, change.metadata)
-    fixed = msgspec.structs.replace(doc, text="", metadata=_NOTHING)
-    texts = (clean(change.text or doc.text), metadata, text_of(_encode(fixed)))
+        metadata = merge(metadata, change.metadata)
+    texts = (clean(change.text or doc.text), metadata, fixed(doc))
     return (*step.moving(), *texts, change.result, change.error, change.deleted, *change.place)
+
+
+def fixed(doc: Doc) -> str:
+    """Return the JSON of what no transition moves, but for the text and the metadata, which have their own columns."""
+    return text_of(_encode(msgspec.structs.replace(doc, text="", metadata=_NOTHING)))
 
 
 _NOTHING = Raw(b"{}")
@@ -250,10 +259,11 @@ def _merged(connection: Connection, workspace: str, changes: dict[int, _Change])
     if not wanted:
         return {}
     asked = select(TASKS.c.n, TASKS.c.metadata).where(TASKS.c.workspace == workspace, TASKS.c.n.in_(wanted))
-    return {n: _merge(kept, changes[n].metadata) for n, kept in connection.execute(asked)}
+    return {n: merge(kept, changes[n].metadata) for n, kept in connection.execute(asked)}
 
 
-def _merge(metadata: str, changed: dict[str, Raw]) -> str:
+def merge(metadata: str, changed: dict[str, Raw]) -> str:
+    """Return the JSON of metadata with other values for some keys."""
     return text_of(_encode(_decode_metadata(metadata) | changed))
 
 

@@ -17,8 +17,6 @@ from claudebench.tasks.model import Stored, read_task
 from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from claudebench.store.connection import Argument, Connection
     from claudebench.store.origin import Origin
 
@@ -56,7 +54,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class TaskStore:
-    """The ledger of every workspace. `queue_max` bounds the pending tasks of each, `watch` hears of each.
+    """The ledger of every workspace. `queue_max` bounds the pending tasks of each.
 
     A finished task stays `retain_days`, and at most `finished_max` of them stay.
     """
@@ -65,19 +63,18 @@ class TaskStore:
     queue_max: int = QUEUE_MAX
     retain_days: int = RETAIN_DAYS
     finished_max: int = FINISHED_MAX
-    watch: Callable[[str], object] = str
 
     async def create(self, origin: Origin, doc: model.Doc, priority: int, max_attempts: int) -> Change[model.Task]:
         """Add a task."""
         text, sig = _encode(doc), ",".join(sorted(set(doc.requires)))
         waits_for = " ".join(dict.fromkeys(each[2:] for each in doc.depends_on))
         given = (text, priority, sig, max_attempts, self.queue_max, waits_for)
-        position, n, row = await self._change(CREATE, origin, *given)
+        position, n, row = await self.connection.change(CREATE, origin, *given)
         return Change(position.decode(), read_task(n, Stored(text, row)))
 
     async def claim(self, origin: Origin, claims_max: int, lease_ms: int | None) -> Change[model.Claimed]:
         """Hand up to `claims_max` tasks to the actor of `origin`."""
-        reply = await self._change(CLAIM, origin, claims_max, "" if lease_ms is None else lease_ms)
+        reply = await self.connection.change(CLAIM, origin, claims_max, "" if lease_ms is None else lease_ms)
         fields = (reply[at : at + 5] for at in range(1, len(reply), 5))
         tasks = [read_task(n, Stored(doc, row, None, None, text, metadata)) for n, doc, row, text, metadata in fields]
         if not tasks:
@@ -86,48 +83,50 @@ class TaskStore:
 
     async def assign(self, origin: Origin, n: int, instance: str) -> Change[model.Assigned]:
         """Reserve a free task for `instance`."""
-        position, epoch, at_ms = await self._change(ASSIGN, origin, n, instance)
+        position, epoch, at_ms = await self.connection.change(ASSIGN, origin, n, instance)
         return Change(position.decode(), model.Assigned(f"t-{n}", instance, iso(at_ms), epoch))
 
     async def renew(self, origin: Origin, n: int, fence: tuple[str, str], lease_ms: int) -> Change[model.Task]:
         """Keep a task for `lease_ms` from now."""
-        return _task(await self._change(RENEW, origin, n, *fence, lease_ms))
+        return _task(await self.connection.change(RENEW, origin, n, *fence, lease_ms))
 
     async def complete(self, origin: Origin, n: int, fence: tuple[str, str], result: bytes) -> Change[model.Finished]:
         """Close a task; `result` is its JSON, empty for none."""
         kept = bound("result", result, model.RESULT_MAX)
-        return _finished(n, await self._change(COMPLETE, origin, n, *fence, kept))
+        return _finished(n, await self.connection.change(COMPLETE, origin, n, *fence, kept))
 
     async def fail(
         self, origin: Origin, n: int, fence: tuple[str, str], error: object, *, retryable: bool
     ) -> Change[model.Finished]:
         """Close a task as failed, or free it again while attempts remain and it is `retryable`."""
         text = bound("error", _encode(error), model.RESULT_MAX)
-        return _finished(n, await self._change(FAIL, origin, n, *fence, text, int(retryable)))
+        return _finished(n, await self.connection.change(FAIL, origin, n, *fence, text, int(retryable)))
 
     async def release(self, origin: Origin, n: int, fence: tuple[str, str]) -> Change[model.Task]:
         """Give a task back untouched."""
-        return _task(await self._change(RELEASE, origin, n, *fence))
+        return _task(await self.connection.change(RELEASE, origin, n, *fence))
 
     async def unassign(self, origin: Origin, n: int, *, denied: bool) -> Change[model.Task]:
         """Take a task from its holder, and deny it to that holder for a while."""
-        return _task(await self._change(UNASSIGN, origin, n, int(denied)))
+        return _task(await self.connection.change(UNASSIGN, origin, n, int(denied)))
 
     async def update(
         self, origin: Origin, n: int, updates: model.Updates, fence: tuple[str, str], *, operator: bool
     ) -> Change[model.Task]:
         """Give a task other values and move it, in one step or not at all."""
         return _task(
-            await self._change(UPDATE, origin, n, updates.status or "", *fence, *_patch(updates), int(operator))
+            await self.connection.change(
+                UPDATE, origin, n, updates.status or "", *fence, *_patch(updates), int(operator)
+            )
         )
 
     async def retry(self, origin: Origin, n: int, *, operator: bool) -> Change[model.Task]:
         """Let a finished task be done once more."""
-        return _task(await self._change(RETRY, origin, n, int(operator)))
+        return _task(await self.connection.change(RETRY, origin, n, int(operator)))
 
     async def delete(self, origin: Origin, n: int) -> Change[model.Deleted]:
         """Remove a task that nobody holds."""
-        (position,) = await self._change(DELETE, origin, n)
+        (position,) = await self.connection.change(DELETE, origin, n)
         return Change(position.decode(), model.Deleted(f"t-{n}", deleted=True))
 
     async def get(self, workspace: str, n: int) -> model.Task:
@@ -158,10 +157,6 @@ class TaskStore:
     async def counts(self, workspace: str) -> model.Counts:
         """Return how many tasks there are of each status."""
         return model.Counts(*await self.connection.run(COUNTS, workspace))
-
-    def _change(self, script: Script, origin: Origin, *arguments: Any) -> Any:
-        self.watch(origin.workspace)
-        return self.connection.change(script, origin, *arguments)
 
 
 async def reindex(connection: Connection, workspace: str) -> None:

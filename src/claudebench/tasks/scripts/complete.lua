@@ -13,5 +13,6 @@ if refusal then return refusal end
 
 finish(t, 'completed', 'result', result)
 local fenced = epoch ~= '' and 'true' or 'false'
-local payload = '{' .. moving(t) .. ',"fenced":' .. fenced .. ',"result":' .. (result ~= '' and result or 'null') .. '}'
+local told = result ~= '' and result or 'null,"resultGiven":false'
+local payload = '{' .. moving(t) .. ',"fenced":' .. fenced .. ',"result":' .. told .. '}'
 return {emit('task.completed', 't-' .. t.n, payload), t.status, t.finished_ms}

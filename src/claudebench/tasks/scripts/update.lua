@@ -41,6 +41,7 @@ elseif moves then
   local completed = status == 'completed'
   finish(t, status, completed and 'result' or 'error', completed and '' or error)
   position = emit(completed and 'task.completed' or 'task.failed', 't-' .. t.n,
-    '{' .. moving(t) .. ',"fenced":' .. (epoch ~= '' and 'true' or 'false') .. '}')
+    '{' .. moving(t) .. ',"fenced":' .. (epoch ~= '' and 'true' or 'false')
+    .. (completed and ',"result":null,"resultGiven":false}' or ',"error":' .. error .. '}'))
 end
 return {position or last_position(), t.n, unpack(stored(n))}

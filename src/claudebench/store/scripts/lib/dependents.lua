@@ -19,8 +19,8 @@ local function change(t, n, waiting, blocked)
     add_ready(t)
   end
   store_task(t)
-  if blocked > 0 then emit('task.blocked', 't-' .. t.n, '{"id":"t-' .. t.n .. '","by":"t-' .. n .. '","reason":"' .. fate(n) .. '"}')
-  elseif is_ready(t) then emit('task.unblocked', 't-' .. t.n, '{' .. moving(t) .. ',"by":"t-' .. n .. '"}') end
+  local type = blocked > 0 and 'task.blocked' or is_ready(t) and 'task.unblocked' or 'task.awaited'
+  emit(type, 't-' .. t.n, '{' .. moving(t) .. ',"by":"t-' .. n .. '","reason":"' .. fate(n) .. '"}')
 end
 
 local function move(n, from, to, waiting, blocked)

@@ -44,7 +44,8 @@ end
 
 local function return_task(t, why)
   local former, attempts_left = t.owner, t.status == 'pending' or t.attempts < t.max_attempts
-  if attempts_left then free_task(t) else bury(t, '"' .. why .. ', and no attempt is left"') end
+  local error = '"' .. why .. ', and no attempt is left"'
+  if attempts_left then free_task(t) else bury(t, error) end
   return emit(attempts_left and 'task.returned' or 'task.failed', 't-' .. t.n,
-    '{' .. moving(t) .. ',"from":"' .. former .. '","reason":"' .. why .. '"}')
+    '{' .. moving(t) .. ',"from":"' .. former .. '","reason":"' .. why .. '"' .. (attempts_left and '}' or ',"error":' .. error .. '}'))
 end

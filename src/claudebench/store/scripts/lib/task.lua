@@ -54,4 +54,5 @@ local function moving(t)
     '"maxAttempts":%d,"leaseMs":%d,"createdMs":%d,"updatedMs":%d,"completedMs":%d,"deadLetter":%s', t.n, t.status,
     t.priority, t.owner, t.epoch, t.attempts, t.max_attempts, t.lease_ms, t.created_ms, t.updated_ms,
     t.finished_ms, t.dead and 'true' or 'false')
+    .. (t.waiting > 0 and string.format(',"waitsFor":%d,"blocked":%d', t.waiting, t.blocked) or '')
 end

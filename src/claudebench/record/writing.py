@@ -1,0 +1,119 @@
+"""One batch in one transaction: the position moves, the events are put down, and each room takes what is its own.
+
+A batch that a room cannot take is written again event by event, each behind a savepoint; an event that is refused even
+so stays in `events` and is counted, so that one bad event holds up nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.exc import DataError, IntegrityError
+
+from claudebench.record.bulk import Bulk
+from claudebench.record.entry import text_of
+from claudebench.record.tables import EVENTS, POSITION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from claudebench.record.entry import Entry
+    from claudebench.record.room import Room
+
+FILL = "fill"
+log = structlog.get_logger("claudebench")
+_VALUES = ", ".join(f"{each.name} = excluded.{each.name}" for each in EVENTS.columns if not each.primary_key)
+_PUT = Bulk(
+    "INSERT INTO events ({columns}) SELECT {columns} FROM {rows} WHERE true "
+    f"ON CONFLICT (workspace, ms, seq) DO UPDATE SET {_VALUES}",
+    EVENTS.columns,
+)
+_BEGIN = Bulk(
+    "INSERT INTO position ({columns}) SELECT {columns} FROM {rows} WHERE true ON CONFLICT DO NOTHING", POSITION.columns
+)
+BAD = (msgspec.MsgspecError, ValueError, TypeError, LookupError, DataError, IntegrityError)
+
+
+class Overtaken(Exception):
+    """Somebody else moved the position meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one workspace, all that the log holds behind the position `old`."""
+
+    workspace: str
+    old: str
+    entries: Sequence[Entry]
+
+    @property
+    def new(self) -> str:
+        """The position after them."""
+        return self.entries[-1].id
+
+
+def begin(connection: Connection, workspaces: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return how far each of these workspaces is recorded, and its gap; one that is new is to be filled."""
+    _BEGIN.run(connection, [(workspace, "", FILL) for workspace in workspaces])
+    asked = select(POSITION).where(POSITION.c.workspace.in_(workspaces))
+    return {row.workspace: (row.id, row.gap) for row in connection.execute(asked)}
+
+
+def all_positions(connection: Connection) -> dict[str, str]:
+    """Return how far every workspace is recorded."""
+    return {row.workspace: row.id for row in connection.execute(select(POSITION))}
+
+
+def positions(connection: Connection, workspaces: Sequence[str]) -> dict[str, str]:
+    """Return how far each of these workspaces is recorded, as far as it is."""
+    asked = select(POSITION.c.workspace, POSITION.c.id).where(POSITION.c.workspace.in_(workspaces))
+    return {row.workspace: row.id for row in connection.execute(asked)}
+
+
+def write(connection: Connection, batch: Batch, rooms: Sequence[Room]) -> None:
+    """Write a batch.
+
+    Raises:
+        Overtaken: the position is not where the batch begins.
+    """
+    _move(connection, batch)
+    _PUT.run(connection, [(batch.workspace, *_row(each)) for each in batch.entries])
+    for room in rooms:
+        room.apply(connection, batch.workspace, batch.entries)
+
+
+def write_carefully(connection: Connection, batch: Batch, rooms: Sequence[Room]) -> int:
+    """Write a batch event by event; return how many of them a room could not take.
+
+    Raises:
+        Overtaken: the position is not where the batch begins.
+    """
+    _move(connection, batch)
+    _PUT.run(connection, [(batch.workspace, *_row(each)) for each in batch.entries])
+    return sum(not _takes(connection, batch.workspace, each, room) for each in batch.entries for room in rooms)
+
+
+def _takes(connection: Connection, workspace: str, event: Entry, room: Room) -> bool:
+    try:
+        with connection.begin_nested():
+            room.apply(connection, workspace, [event])
+    except BAD as error:
+        log.exception("an event is in the record and in no room's table", type=event.type, id=event.id, exc_info=error)
+        return False
+    return True
+
+
+def _move(connection: Connection, batch: Batch) -> None:
+    there = (POSITION.c.workspace == batch.workspace, POSITION.c.id == batch.old)
+    if connection.execute(update(POSITION).where(*there).values(id=batch.new)).rowcount != 1:
+        raise Overtaken
+
+
+def _row(event: Entry) -> tuple[object, ...]:
+    return (*event[:6], text_of(event.payload), text_of(event.meta), False)
