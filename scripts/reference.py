@@ -75,7 +75,7 @@ SHARED_BY = 10
 _LUA_EMIT = re.compile(r"\bemit\(([^,]*),")
 _LUA_TEXT = re.compile(r"'([^']+)'")
 _EVENT_NAME = re.compile(r"[a-z_]+(\.[a-z_]+)+")
-_EMITTERS = frozenset({"append", "_append", "emit", "send", "_noted"})
+_EMITTERS = frozenset({"append", "tell", "_append", "emit", "send", "_noted"})
 
 
 # -- the form of a page

@@ -48,6 +48,7 @@ from claudebench.record.database import Address as DatabaseAddress
 from claudebench.record.database import Database
 from claudebench.record.mending import Mending
 from claudebench.record.projector import Projector
+from claudebench.record.reading import Record
 from claudebench.record.stream import Stream
 from claudebench.rpc import openrpc
 from claudebench.rpc.context import Caller
@@ -68,6 +69,7 @@ from claudebench.store.server import EmbeddedStore
 from claudebench.store.workspaces import Workspaces
 from claudebench.system import examples as system_examples
 from claudebench.system import handlers as system_handlers
+from claudebench.system import records as system_records
 from claudebench.system.observer import Observer
 from claudebench.tasks import examples as task_examples
 from claudebench.tasks import handlers as task_handlers
@@ -93,6 +95,7 @@ COMMANDS = (
     *instance_handlers.COMMANDS,
     *hook_handlers.COMMANDS,
     *system_handlers.COMMANDS,
+    *system_records.COMMANDS,
     *openrpc.COMMANDS,
 )
 SCRIPTS = (
@@ -106,7 +109,13 @@ SCRIPTS = (
     *record_stream.SCRIPTS,
     *event_log.SCRIPTS,
 )
-TOLD = {**task_examples.TOLD, **instance_examples.TOLD, **hook_examples.TOLD, **system_examples.TOLD}
+TOLD = {
+    **task_examples.TOLD,
+    **instance_examples.TOLD,
+    **hook_examples.TOLD,
+    **system_examples.TOLD,
+    **system_records.TOLD,
+}
 EVENTS = (*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS, *record_mending.FACTS)
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
@@ -271,6 +280,8 @@ class App:
             self.tailer.figures,
             self.sockets_open,
         )
+        if projector := self.projector:
+            observer.further["record"] = lambda: projector.keeps_up
         spool = self.spool = Spool(facts)
         chain = self.chain = self._chain()
         stores: dict[type, Any] = {
@@ -282,6 +293,7 @@ class App:
             Rulebook: self._rulebook(),
             Spool: spool,
             Observer: observer,
+            Record: Record(self.projector),
             Api: self.api,
         }
         stores |= self._apps.stores(self.connection)

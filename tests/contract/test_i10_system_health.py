@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STATUSES = ["healthy", "degraded", "unhealthy"]
-SERVICES = {"redis", "disk", "memory"}
+SERVICES = {"redis", "disk", "memory", "record"}
 
 
 @row("I.10.1")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.scripts.fleet import snapshot, store_of
 
-from claudebench.errors import NotFound, SettingsError, Unavailable
+from claudebench.errors import NotFound, SettingsError
 from claudebench.settings import load
 from claudebench.tasks.store import RETIRE, UPDATE
 from claudebench.testing import AsyncClient, Server, eventually, serve
@@ -77,16 +77,6 @@ async def test_every_workspace_is_looked_at(server: Server) -> None:
         id_ = await finished(quiet)
         await backdate(server, [id_], 2, "quiet")
         await eventually(lambda: is_gone(quiet, id_))
-
-
-async def test_the_record_is_not_made_up(client: AsyncClient) -> None:
-    """`archived` asks for a record that does not exist yet, and is told so."""
-    id_ = await finished(client)
-    for command, asked in (("task.get", {"id": id_}), ("task.list", {})):
-        with pytest.raises(Unavailable) as caught:
-            await client.call(command, archived=True, **asked)
-        assert (caught.value.data["reason"], caught.value.outcome) == ("record", "not_done")
-    assert (await client.call("task.get", id=id_, archived=False))["id"] == id_
 
 
 async def test_a_killed_store_goes_on_where_it_was(server: Server, client: AsyncClient) -> None:

@@ -119,7 +119,7 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
             found.deps[int(rest)] = [int(n) for n in fields.get("deps", b"").split()]
         case "idem", "hash":
             found.keys = set(_pairs(content))
-        case _, "string" if name in {"done", "ls"} or name.startswith("meta"):
+        case _, "string" if name in {"done", "ls", "sent"} or name.startswith("meta"):
             _add_text(found, name, content)
         case "waits" | "stuck" | "freeing", "set":
             found.sets[tail] = {member.decode() for member in content}

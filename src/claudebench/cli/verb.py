@@ -55,6 +55,7 @@ MEANINGS = {
     "retryable": "Free it for another attempt while one is left",
     "status": "Its state",
     "taskId": "The task, t-<number>",
+    "timeoutMs": "How long to wait for the record to have seen it, in milliseconds",
     "text": "What is to be done",
     "textPrefix": "Only those whose text begins so",
     "types": "Only these types of event",

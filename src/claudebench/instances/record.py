@@ -46,15 +46,16 @@ STATES = {
     "instance.offline": "OFFLINE",
     "instance.unregistered": "LEFT",
 }
-_PUT = Bulk(
+_TEMPLATE = (
     "INSERT INTO instances ({columns}) SELECT {columns} FROM {rows} WHERE true "
     "ON CONFLICT (workspace, id) DO UPDATE SET "
     "state = excluded.state, changed_ms = excluded.changed_ms, ms = excluded.ms, seq = excluded.seq, "
     "incarnation = CASE WHEN excluded.incarnation > 0 THEN excluded.incarnation ELSE instances.incarnation END, "
     "registration = CASE WHEN excluded.registration <> '' THEN excluded.registration ELSE instances.registration END "
-    "WHERE (instances.ms, instances.seq) < (excluded.ms, excluded.seq)",
-    INSTANCES.columns,
+    "WHERE (instances.ms, instances.seq) "
 )
+_PUT = Bulk(_TEMPLATE + "< (excluded.ms, excluded.seq)", INSTANCES.columns)
+_FILL = Bulk(_TEMPLATE + "<= (excluded.ms, excluded.seq)", INSTANCES.columns)
 
 
 class _Told(msgspec.Struct):
@@ -115,7 +116,7 @@ class InstanceRecord:
     def put(self, connection: Connection, workspace: str, part: Part) -> None:
         """Make the rows what the store has."""
         rows = [(workspace, id_, *row, part.position[0], *part.position) for id_, row in part.rows.items()]
-        _PUT.run(connection, rows)
+        _FILL.run(connection, rows)
 
     def compare(self, connection: Connection, workspace: str, part: Part) -> tuple[list[Difference], bool]:
         """Return where the record differs from the store, and whether rows had moved on meanwhile."""

@@ -36,6 +36,7 @@ SCHEMES = ("postgresql", "postgres")
 BUSY_S = 10.0
 CONNECT_WITHIN_S, WORK_WITHIN_S = 5.0, 60.0
 RETRY_AFTER_MS = 1000
+WRITER, READER = "record writer", "record reader"
 PLANNER = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 
 
@@ -86,8 +87,8 @@ class Database:
         """Take the address; the first work connects."""
         self.address = address
         self.migrated = False
-        self._writer = _worker(address, "record writer", "IMMEDIATE", work_within_s)
-        self._reader = _worker(address, "record reader", "DEFERRED", work_within_s)
+        self._writer = _worker(address, WRITER, "IMMEDIATE", work_within_s)
+        self._reader = _worker(address, READER, "DEFERRED", work_within_s)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do work that writes, after all such work handed over before; return what it returns.
@@ -232,7 +233,7 @@ def _remote_engine(url: str, name: str) -> AsyncEngine:
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
     async def connect() -> Any:
-        settings = {"application_name": f"claudebench {name}", **PLANNER}
+        settings = {"application_name": f"claudebench {name}"} | (PLANNER if name == WRITER else {})
         return await asyncpg.connect(url, timeout=CONNECT_WITHIN_S, server_settings=settings)
 
     return create_async_engine(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 Position = tuple[int, int]
 START: Position = (0, 0)
+_WRITTEN = [b"type", b"subject", b"actor", b"at", b"payload", b"meta"]
 
 
 class Entry(NamedTuple):
@@ -37,17 +38,12 @@ class Entry(NamedTuple):
 def read_entry(id_: bytes, fields: Sequence[bytes]) -> Entry:
     """Return an entry as the store answers it."""
     ms, _, seq = id_.partition(b"-")
-    named = dict(zip(fields[::2], fields[1::2], strict=True))
-    return Entry(
-        int(ms),
-        int(seq),
-        named[b"type"].decode(),
-        named[b"subject"].decode(),
-        named[b"actor"].decode(),
-        int(named[b"at"]),
-        named[b"payload"],
-        named[b"meta"],
-    )
+    if fields[:12:2] == _WRITTEN:
+        type_, subject, actor, at, payload, meta = fields[1:12:2]
+    else:
+        named = dict(zip(fields[::2], fields[1::2], strict=True))
+        type_, subject, actor, at, payload, meta = (named[name] for name in _WRITTEN)
+    return Entry(int(ms), int(seq), type_.decode(), subject.decode(), actor.decode(), int(at), payload, meta)
 
 
 def position_of(id_: str) -> Position:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from claudebench.record.database import Database
     from claudebench.record.entry import Position
-    from claudebench.record.room import Room
+    from claudebench.record.room import Part, Room
     from claudebench.record.stream import Page, Stream
 
 FACTS = (
@@ -54,7 +54,6 @@ class Mending:
     stream: Stream
     database: Database
     rooms: Sequence[Room]
-    filling: dict[str, tuple[str, Any, Any]] = field(default_factory=dict)
 
     async def lost(self, workspace: str, page: Page) -> str:
         """Put the record right after the store was rolled back; return the position from which to go on.
@@ -89,11 +88,12 @@ class Mending:
             at: str | None = ""
             while at is not None:
                 part = await room.part(workspace, at)
-                await self.database.run(partial(_put, workspace=workspace, room=room, part=part))
-                self.filling[workspace] = (room.name, part.next, part.last)
                 at = part.next
-        self.filling.pop(workspace, None)
-        await self.database.run(partial(_sound, workspace=workspace))
+                await self.put(workspace, room, part, last=at is None and room is self.rooms[-1])
+
+    async def put(self, workspace: str, room: Room, part: Part, *, last: bool) -> None:
+        """Put a part into the record; with the last one it is sound."""
+        await self.database.run(partial(_put, workspace=workspace, room=room, part=part, last=last))
 
     async def counter(self, workspace: str) -> int:
         """Return the highest number of a task that the record knows."""
@@ -152,13 +152,11 @@ def _note_gap(connection: Connection, workspace: str, gap: Position) -> None:
     connection.execute(update(POSITION).where(POSITION.c.workspace == workspace).values(id=id_of(gap), gap=id_of(gap)))
 
 
-def _sound(connection: Connection, workspace: str) -> None:
-    connection.execute(update(POSITION).where(POSITION.c.workspace == workspace).values(gap=""))
-
-
 def _counter(connection: Connection, workspace: str, rooms: Sequence[Room]) -> int:
     return max((room.counter(connection, workspace) for room in rooms), default=0)
 
 
-def _put(connection: Connection, workspace: str, room: Room, part: Any) -> None:
+def _put(connection: Connection, workspace: str, room: Room, part: Part, *, last: bool) -> None:
     room.put(connection, workspace, part)
+    if last:
+        connection.execute(update(POSITION).where(POSITION.c.workspace == workspace).values(gap=""))

@@ -15,14 +15,14 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from claudebench.errors import ClaudeBenchError, TimedOut
 from claudebench.record import writing
-from claudebench.record.entry import START, id_of, position_of
+from claudebench.record.entry import id_of, position_of
 from claudebench.record.writing import Batch, Overtaken
 from claudebench.store.format import NO_WORKSPACE
 
@@ -47,23 +47,29 @@ LINGER_S, IDLE_MAX_S = 0.05, 1.0
 AGAIN_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 LOOK_S = 0.02
 BEHIND_MAX_MS = 10_000
+WATCHED_MAX = 50
 
 
 @dataclass(slots=True)
 class Reading:
-    """How far a workspace is recorded, as this server knows it, and when it is to be looked at again."""
+    """How far a workspace is recorded, as this server knows it, since when not wholly, and when to look again."""
 
     id: str
-    newest: Position = START
     at_s: float = 0.0
     pause_s: float = LINGER_S
+    behind_since_s: float | None = None
 
     @property
     def behind_ms(self) -> int:
-        """How far the record lies behind the log, by the times of their last events."""
-        return (
-            max(0, self.newest[0] - position_of(self.id)[0]) if self.id else int(self.newest != START) * BEHIND_MAX_MS
-        )
+        """For how long there has been something to record, 0 when all is recorded."""
+        return 0 if self.behind_since_s is None else round((monotonic() - self.behind_since_s) * 1000)
+
+    def saw(self, *, more: bool) -> None:
+        """Note whether there is something to record."""
+        if not more:
+            self.behind_since_s = None
+        elif self.behind_since_s is None:
+            self.behind_since_s = monotonic()
 
 
 @dataclass(slots=True)
@@ -90,7 +96,9 @@ class Projector:
     trouble: str = ""
     figures: Figures = field(default_factory=Figures)
     readings: dict[str, Reading] = field(default_factory=dict)
+    gaps: dict[str, str] = field(default_factory=dict)
     held: Held | None = None
+    _look_at_s: float = 0.0
     _tries: int = 0
 
     @property
@@ -100,8 +108,8 @@ class Projector:
 
     @property
     def keeps_up(self) -> bool:
-        """Whether SQL answers and the record lies less than ten seconds behind."""
-        return not self.trouble and self.behind_ms < BEHIND_MAX_MS
+        """Whether SQL answers, no gap waits to be rebuilt, and the record lies less than ten seconds behind."""
+        return not self.trouble and not self.gaps and self.behind_ms < BEHIND_MAX_MS
 
     async def run(self) -> None:
         """Take the role whenever it is free and work under it; runs until it is cancelled."""
@@ -111,6 +119,8 @@ class Projector:
                     self.held = await self.leases.take(NO_WORKSPACE, ROLE, self.owner, LEASE_MS)
                     if self.held:
                         await self._work(self.held)
+                    else:
+                        await self._watch()
                 await asyncio.sleep(ASK_S)
         finally:
             if self.held:
@@ -128,7 +138,9 @@ class Projector:
         while (found := await self._recorded(workspace)) < wanted:
             if monotonic() >= deadline:
                 raise TimedOut(
-                    "the record has not come so far", position=id_of(found), behindMs=max(0, wanted[0] - found[0])
+                    "the record has not come so far",
+                    position=id_of(found),
+                    behindMs=max(0, round(time() * 1000) - wanted[0]),
                 )
             await asyncio.sleep(LOOK_S)
 
@@ -171,6 +183,22 @@ class Projector:
             self.held = None
             self.readings.clear()
 
+    async def _watch(self) -> None:
+        """Learn how another server's projector keeps up."""
+        try:
+            await self.database.prepare()
+            self.gaps = await self.database.read(writing.gaps)
+            names = list(self.known())[:WATCHED_MAX]
+            found = await self.database.read(partial(writing.positions, workspaces=names))
+            for name in names:
+                id_ = found.get(name, "")
+                reading = self.readings.setdefault(name, Reading(id_))
+                reading.id = id_
+                reading.saw(more=bool((await self.stream.behind(name, id_, 1)).raw))
+            self._recovered()
+        except ClaudeBenchError as error:
+            await self._failed(error)
+
     async def _keep(self, held: Held) -> None:
         """Hold the role until somebody else has it, or the store was away for a whole lease."""
         until = monotonic() + LEASE_MS / 1000
@@ -199,6 +227,7 @@ class Projector:
     async def _learn(self) -> None:
         """Take up the workspaces that we do not read yet, from where the record has come to."""
         await self.database.prepare()
+        await self._look_at_gaps()
         fresh = [name for name in self.known() if name not in self.readings]
         if fresh:
             found = await self.database.run(partial(writing.begin, workspaces=fresh))
@@ -207,16 +236,23 @@ class Projector:
                     await self.mending.fill(name)
                 self.readings[name] = Reading(id_)
 
+    async def _look_at_gaps(self) -> None:
+        """Every second: learn which gaps are there; a rebuild, perhaps at another server, ends one."""
+        if monotonic() >= self._look_at_s:
+            self._look_at_s = monotonic() + RENEW_S
+            self.gaps = await self.database.read(writing.gaps)
+
     async def _advance(self, workspace: str, reading: Reading) -> None:
         began = monotonic()
         page = await self.stream.behind(workspace, reading.id, EVENTS_MAX)
-        reading.newest = page.newest
+        reading.saw(more=bool(page.raw) or not page.knows)
         if page.is_lost:
             reading.id = await self.mending.lost(workspace, page)
         elif page.is_cut:
             reading.id = await self.mending.cut(workspace, page)
         elif page.raw:
             reading.id = await self._write(workspace, reading.id, page)
+        reading.saw(more=not page.is_whole)
         busy = bool(page.raw)
         reading.pause_s = LINGER_S if busy else min(reading.pause_s * 2, IDLE_MAX_S)
         reading.at_s = monotonic() + (reading.pause_s if page.is_whole else 0.0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import Column, Text, select
 from sqlalchemy.exc import DataError, IntegrityError
 
 from claudebench.record.bulk import Bulk
@@ -36,6 +36,10 @@ _PUT = Bulk(
 )
 _BEGIN = Bulk(
     "INSERT INTO position ({columns}) SELECT {columns} FROM {rows} WHERE true ON CONFLICT DO NOTHING", POSITION.columns
+)
+_MOVE = Bulk(
+    "UPDATE position SET id = v.new FROM {rows} WHERE position.workspace = v.workspace AND position.id = v.old",
+    [Column(name, Text) for name in ("workspace", "old", "new")],
 )
 BAD = (msgspec.MsgspecError, ValueError, TypeError, LookupError, DataError, IntegrityError)
 
@@ -70,10 +74,27 @@ def all_positions(connection: Connection) -> dict[str, str]:
     return {row.workspace: row.id for row in connection.execute(select(POSITION))}
 
 
+def standing(connection: Connection, workspace: str) -> tuple[str, str] | None:
+    """Return how far a workspace is recorded, and its gap; None when nothing of it is."""
+    row = connection.execute(select(POSITION).where(POSITION.c.workspace == workspace)).first()
+    return (row.id, row.gap) if row else None
+
+
+def gaps(connection: Connection) -> dict[str, str]:
+    """Return up to where the log was cut unread, by workspace, until it is rebuilt."""
+    asked = select(POSITION).where(POSITION.c.gap.not_in(("", FILL)))
+    return {row.workspace: row.gap for row in connection.execute(asked)}
+
+
 def positions(connection: Connection, workspaces: Sequence[str]) -> dict[str, str]:
     """Return how far each of these workspaces is recorded, as far as it is."""
     asked = select(POSITION.c.workspace, POSITION.c.id).where(POSITION.c.workspace.in_(workspaces))
     return {row.workspace: row.id for row in connection.execute(asked)}
+
+
+def put(connection: Connection, workspace: str, entries: Sequence[Entry]) -> None:
+    """Put events down, over what stands there."""
+    _PUT.run(connection, [(workspace, *_row(each)) for each in entries])
 
 
 def write(connection: Connection, batch: Batch, rooms: Sequence[Room]) -> None:
@@ -83,7 +104,7 @@ def write(connection: Connection, batch: Batch, rooms: Sequence[Room]) -> None:
         Overtaken: the position is not where the batch begins.
     """
     _move(connection, batch)
-    _PUT.run(connection, [(batch.workspace, *_row(each)) for each in batch.entries])
+    put(connection, batch.workspace, batch.entries)
     for room in rooms:
         room.apply(connection, batch.workspace, batch.entries)
 
@@ -95,7 +116,7 @@ def write_carefully(connection: Connection, batch: Batch, rooms: Sequence[Room])
         Overtaken: the position is not where the batch begins.
     """
     _move(connection, batch)
-    _PUT.run(connection, [(batch.workspace, *_row(each)) for each in batch.entries])
+    put(connection, batch.workspace, batch.entries)
     return sum(not _takes(connection, batch.workspace, each, room) for each in batch.entries for room in rooms)
 
 
@@ -110,8 +131,8 @@ def _takes(connection: Connection, workspace: str, event: Entry, room: Room) -> 
 
 
 def _move(connection: Connection, batch: Batch) -> None:
-    there = (POSITION.c.workspace == batch.workspace, POSITION.c.id == batch.old)
-    if connection.execute(update(POSITION).where(*there).values(id=batch.new)).rowcount != 1:
+    (moved,) = _MOVE.results(connection, [(batch.workspace, batch.old, batch.new)])
+    if moved.rowcount != 1:
         raise Overtaken
 
 

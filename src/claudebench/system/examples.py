@@ -37,7 +37,7 @@ TOLD = {
                 {},
                 {
                     "status": "healthy",
-                    "services": {"redis": True, "disk": True},
+                    "services": {"redis": True, "disk": True, "record": True},
                     "durability": "everysec (power loss: at most 2 s)",
                     "version": "0.1.0",
                 },

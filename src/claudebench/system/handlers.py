@@ -24,6 +24,7 @@ async def health(request: model.Ask, observer: Observer) -> model.Health:  # noq
     except ClaudeBenchError:
         alive = False
     services = {"redis": alive, "disk": observer.disk_keeps_up(), "memory": not observer.memory_is_tight}
+    services |= {name: is_well() for name, is_well in observer.further.items()}
     status: model.HealthStatus = "unhealthy" if not alive else "healthy" if all(services.values()) else "degraded"
     return model.Health(status, services, observer.durability, observer.version)
 

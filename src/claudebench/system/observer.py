@@ -40,6 +40,7 @@ class Observer:
     sockets_open: Callable[[], Counter[str]] = Counter
     registry: HandlerRegistry | None = None
     memory_share: float = 0.0
+    further: dict[str, Callable[[], bool]] = field(default_factory=dict)
     _declared: list[model.CommandInfo] = field(default_factory=list)
 
     async def look(self) -> None:

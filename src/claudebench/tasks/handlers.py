@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
-from claudebench.errors import Unavailable
 from claudebench.patterns.label import Consistency, Pattern
+from claudebench.record.reading import Record
 from claudebench.rpc.bounds import bound
 from claudebench.rpc.command import handler
 from claudebench.rpc.context import Context
-from claudebench.tasks import model
+from claudebench.tasks import archive, model
 from claudebench.tasks.store import TaskStore
 
 A, B, LINEARIZABLE = Pattern.CENTRALIZED, Pattern.DISTRIBUTED, Consistency.LINEARIZABLE
@@ -31,16 +33,20 @@ async def create(request: model.Create, context: Context, tasks: TaskStore) -> m
 
 
 @handler("task.get", pattern=A, consistency=LINEARIZABLE, changes=False)
-async def get(request: model.Get, context: Context, tasks: TaskStore) -> model.Task:
+async def get(request: model.Get, context: Context, tasks: TaskStore, record: Record) -> model.Task:
     """Return one task as it stands."""
-    _want_ledger(archived=request.archived)
+    if request.archived:
+        found = partial(archive.get, workspace=context.workspace, n=model.number(request.id))
+        return await record.read(context.workspace, found, request.after, request.timeout_ms)
     return await tasks.get(context.workspace, model.number(request.id))
 
 
 @handler("task.list", pattern=A, consistency=LINEARIZABLE, changes=False)
-async def list_(request: model.List, context: Context, tasks: TaskStore) -> model.Page:
+async def list_(request: model.List, context: Context, tasks: TaskStore, record: Record) -> model.Page:
     """Return a page of tasks in an order, by status, holder, priority or the beginning of their text."""
-    _want_ledger(archived=request.archived)
+    if request.archived:
+        found = partial(archive.page, workspace=context.workspace, asked=request)
+        return await record.read(context.workspace, found, request.after, request.timeout_ms)
     return await tasks.list(context.workspace, request)
 
 
@@ -116,11 +122,6 @@ async def retry(request: model.One, context: Context, tasks: TaskStore) -> model
 async def delete(request: model.One, context: Context, tasks: TaskStore) -> model.Deleted:
     """Remove a task that nobody holds."""
     return context.at(await tasks.delete(context.origin(), model.number(request.id)))
-
-
-def _want_ledger(*, archived: bool) -> None:
-    if archived:
-        raise Unavailable("no record is kept yet; only what is in the ledger can be asked for", reason="record")
 
 
 COMMANDS = (create, get, list_, count, assign, unassign, claim, renew, complete, fail, release, update, retry, delete)

@@ -24,6 +24,8 @@ Cursor = Annotated[
         description="the nextCursor of the page before",
     ),
 ]
+After = Annotated[str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$(?!\n)", description="a position of the log")]
+TimeoutMs = Annotated[int, Meta(ge=0, le=60_000)]
 
 RESULT_MAX = METADATA_MAX = 65_536
 DEFAULT_PRIORITY, DEFAULT_ATTEMPTS = 50, 3
@@ -87,16 +89,18 @@ class One(Request):
 
 
 class Get(Request):
-    """task.get; `archived` asks the record, which also knows what was retired."""
+    """task.get; `archived` asks the record, which also knows what was retired, once it has seen `after`."""
 
     id: TaskId
     archived: bool = False
+    after: After = ""
+    timeout_ms: TimeoutMs = 5000
 
 
 class List(Request):
     """task.list; the cursor of a page is in the page before it and is refused with another order or other filters.
 
-    `archived` asks the record, which also knows what was retired.
+    `archived` asks the record, which also knows what was retired, once it has seen `after`.
     """
 
     status: Status | None = None
@@ -108,6 +112,8 @@ class List(Request):
     order: Literal["asc", "desc"] = "desc"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     archived: bool = False
+    after: After = ""
+    timeout_ms: TimeoutMs = 5000
     cursor: Cursor | None = None
 
 
@@ -331,7 +337,7 @@ def read_task(n: int, stored: Stored) -> Task:
         created_at=iso(moving.created_ms),
         updated_at=iso(moving.updated_ms),
     )
-    _add_optional(task, fixed, moving)
+    add_optional(task, fixed, moving)
     if stored.result:
         task.result = Raw(stored.result)
     if stored.error:
@@ -345,7 +351,19 @@ def _merged(metadata: Raw, changed: bytes) -> Raw:
     )
 
 
-def _add_optional(task: Task, fixed: Doc, moving: Row) -> None:
+class Standing(NamedTuple):
+    """What of a task's moving fields is answered only when it says something."""
+
+    owner: str
+    waiting: int
+    blocked: int
+    lease_ms: int
+    finished_ms: int
+    dead: bool
+
+
+def add_optional(task: Task, fixed: Doc, moving: Row | Standing) -> None:
+    """Give a task the fields that say something of it."""
     if moving.owner:
         task.assigned_to = moving.owner
     if moving.waiting:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, select
+from sqlalchemy import BigInteger, Boolean, Column, Integer, Table, Text, select
 
 from claudebench.record.bulk import Bulk
 from claudebench.record.entry import clean, text_of
 from claudebench.record.tables import METADATA
-from claudebench.tasks.model import Doc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,15 +43,13 @@ TASKS = Table(
     Column("waits_for", Integer, nullable=False),
     Column("blocked", Integer, nullable=False),
     Column("text", Text, nullable=False),
-    Column("metadata", Text, nullable=False),  # JSON
-    Column("doc", Text, nullable=False),  # JSON of what no transition moves
+    Column("doc", Text, nullable=False),  # JSON, as the task was created; its text may have changed since
+    Column("metadata", Text),  # JSON, once keys of it have changed
     Column("result", Text),  # JSON
     Column("error", Text),  # JSON
     Column("deleted", Boolean, nullable=False),
     Column("ms", BigInteger, nullable=False),  # the last event that made this row is ms-seq
     Column("seq", BigInteger, nullable=False),
-    Index("tasks_by_update", "workspace", "updated_ms", "n"),
-    Index("tasks_by_priority", "workspace", "priority", "n"),
     sqlite_with_rowid=False,
 )
 HISTORY = Table(
@@ -77,7 +74,6 @@ _MOVING = (
     *("updated_ms", "finished_ms", "dead_letter", "waits_for", "blocked"),
 )
 _PLACE = ("ms", "seq")
-_WHERE = "WHERE (tasks.ms, tasks.seq) < (excluded.ms, excluded.seq)"
 _MATCH = "WHERE tasks.workspace = v.workspace AND tasks.n = v.n AND (tasks.ms, tasks.seq) < (v.ms, v.seq)"
 
 
@@ -89,12 +85,16 @@ def _columns(*names: str) -> list[Column[Any]]:
     return [TASKS.c[name] for name in ("workspace", "n", *names)]
 
 
-_PUT = Bulk(
-    "INSERT INTO tasks ({columns}) SELECT {columns} FROM {rows} WHERE true ON CONFLICT (workspace, n) DO UPDATE SET "
-    + _set((each.name for each in TASKS.columns if not each.primary_key), "excluded")
-    + f" {_WHERE}",
-    TASKS.columns,
-)
+def _put(than: str) -> Bulk:
+    values = _set((each.name for each in TASKS.columns if not each.primary_key), "excluded")
+    return Bulk(
+        "INSERT INTO tasks ({columns}) SELECT {columns} FROM {rows} WHERE true ON CONFLICT (workspace, n) "
+        f"DO UPDATE SET {values} WHERE (tasks.ms, tasks.seq) {than} (excluded.ms, excluded.seq)",
+        TASKS.columns,
+    )
+
+
+_PUT, _FILL = _put("<"), _put("<=")
 _MOVE = Bulk(f"UPDATE tasks SET {_set((*_MOVING, *_PLACE), 'v')} FROM {{rows}} {_MATCH}", _columns(*_MOVING, *_PLACE))
 _END = Bulk(
     f"UPDATE tasks SET {_set((*_MOVING, 'result', 'error', *_PLACE), 'v')} FROM {{rows}} {_MATCH}",
@@ -151,6 +151,13 @@ class _Step(msgspec.Struct, rename="camel"):
         )
 
 
+class _Text(msgspec.Struct):
+    """What of a task's fixed fields has a column of its own."""
+
+    text: str
+    metadata: Raw = Raw(b"{}")
+
+
 class _Change:
     """What a batch makes of one task."""
 
@@ -158,7 +165,7 @@ class _Change:
 
     def __init__(self) -> None:
         self.step: _Step | None = None
-        self.doc: Doc | None = None
+        self.doc: Raw | None = None
         self.text: str | None = None
         self.metadata: dict[str, Raw] = {}
         self.result: str | None = None
@@ -173,7 +180,7 @@ class _Change:
         if step.status:
             self.step = step
         if step.doc:
-            self.doc = _decode_doc(step.doc)
+            self.doc = step.doc
         if step.patch:
             self.text = step.patch.text or self.text
             self.metadata |= step.patch.metadata or {}
@@ -187,7 +194,7 @@ _SETTLES = frozenset(
     f"task.{each}" for each in ("created", "assigned", "claimed", "completed", "failed", "returned", "reopened")
 )
 _decode = msgspec.json.Decoder(_Step).decode
-_decode_doc = msgspec.json.Decoder(Doc).decode
+_decode_text = msgspec.json.Decoder(_Text).decode
 _decode_metadata = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -208,7 +215,7 @@ def apply(connection: Connection, workspace: str, events: Sequence[Entry]) -> No
 
 def put(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Put whole rows down, in the order of the columns, where no later event has made the row."""
-    _PUT.run(connection, rows)
+    _FILL.run(connection, rows)
 
 
 def _history(workspace: str, n: int, event: Entry, step: _Step) -> tuple[Any, ...]:
@@ -236,21 +243,12 @@ def _apply(connection: Connection, workspace: str, changes: dict[int, _Change]) 
         bulk.run(connection, rows)
 
 
-def _whole(change: _Change, doc: Doc, step: _Step) -> tuple[Any, ...]:
+def _whole(change: _Change, doc: Raw, step: _Step) -> tuple[Any, ...]:
     """Return the row of a task that this batch has seen from its beginning, but for its key."""
-    metadata = text_of(bytes(doc.metadata))
-    if change.metadata:
-        metadata = merge(metadata, change.metadata)
-    texts = (clean(change.text or doc.text), metadata, fixed(doc))
-    return (*step.moving(), *texts, change.result, change.error, change.deleted, *change.place)
-
-
-def fixed(doc: Doc) -> str:
-    """Return the JSON of what no transition moves, but for the text and the metadata, which have their own columns."""
-    return text_of(_encode(msgspec.structs.replace(doc, text="", metadata=_NOTHING)))
-
-
-_NOTHING = Raw(b"{}")
+    created = _decode_text(doc)
+    metadata = merge(created.metadata, change.metadata) if change.metadata else None
+    fixed = (clean(change.text or created.text), text_of(bytes(doc)), metadata)
+    return (*step.moving(), *fixed, change.result, change.error, change.deleted, *change.place)
 
 
 def _merged(connection: Connection, workspace: str, changes: dict[int, _Change]) -> dict[int, str]:
@@ -258,11 +256,12 @@ def _merged(connection: Connection, workspace: str, changes: dict[int, _Change])
     wanted = [n for n, each in changes.items() if each.metadata and not each.doc]
     if not wanted:
         return {}
-    asked = select(TASKS.c.n, TASKS.c.metadata).where(TASKS.c.workspace == workspace, TASKS.c.n.in_(wanted))
-    return {n: merge(kept, changes[n].metadata) for n, kept in connection.execute(asked)}
+    here = (TASKS.c.workspace == workspace, TASKS.c.n.in_(wanted))
+    asked = connection.execute(select(TASKS.c.n, TASKS.c.doc, TASKS.c.metadata).where(*here))
+    return {n: merge(kept or _decode_text(doc).metadata, changes[n].metadata) for n, doc, kept in asked}
 
 
-def merge(metadata: str, changed: dict[str, Raw]) -> str:
+def merge(metadata: str | Raw, changed: dict[str, Raw]) -> str:
     """Return the JSON of metadata with other values for some keys."""
     return text_of(_encode(_decode_metadata(metadata) | changed))
 

@@ -100,10 +100,10 @@ def _range(workspace: str, part: Part) -> tuple[Any, ...]:
 def _row(stored: Stored) -> dict[str, Any]:
     """Return the row of the record that the fields of a task in the store make."""
     moving, doc = _decode_row(stored.row), _decode_doc(stored.doc)
-    metadata = text_of(bytes(doc.metadata))
+    metadata = None
     if stored.metadata:
         changed = {key: Raw(value.encode()) for key, value in _decode_keys(stored.metadata).items()}
-        metadata = record.merge(metadata, changed)
+        metadata = record.merge(doc.metadata, changed)
     return {
         "status": moving.status,
         "priority": moving.priority,
@@ -119,8 +119,8 @@ def _row(stored: Stored) -> dict[str, Any]:
         "waits_for": moving.waiting,
         "blocked": moving.blocked,
         "text": clean(_decode_text(stored.text) if stored.text else doc.text),
+        "doc": text_of(stored.doc),
         "metadata": metadata,
-        "doc": record.fixed(doc),
         "result": text_of(stored.result) if stored.result else None,
         "error": text_of(stored.error) if stored.error else None,
         "deleted": False,

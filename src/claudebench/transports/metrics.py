@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from claudebench.app import App
+    from claudebench.record.projector import Projector
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -34,6 +35,7 @@ class _Figures:
         self._spool = app.spool
         self._chain = app.chain
         self._sockets = app.observer.sockets()
+        self._projector = app.projector
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family (prometheus_client calls this)."""
@@ -48,6 +50,8 @@ class _Figures:
         )
         dropped.add_metric([], self._spool.dropped)
         yield dropped
+        if self._projector:
+            yield from _record(self._projector)
         yield self._failures()
         yield from self._socket_figures()
         seconds = SummaryMetricFamily(
@@ -95,3 +99,17 @@ class _Figures:
             for trouble, count in link.failures.items():
                 failures.add_metric([link.name, trouble], count)
         return failures
+
+
+def _record(projector: Projector) -> Iterator[Metric]:
+    behind = GaugeMetricFamily(
+        "claudebench_record_behind_seconds", "How far the record lies behind the log, as far as this server knows"
+    )
+    behind.add_metric([], projector.behind_ms / 1e3)
+    up = GaugeMetricFamily("claudebench_record_up", "Whether the record is written, or would be if this server did it")
+    up.add_metric([], float(not projector.trouble))
+    events = CounterMetricFamily("claudebench_record_events", "Events that this server has recorded")
+    events.add_metric([], projector.figures.events)
+    refused = CounterMetricFamily("claudebench_record_refused", "Events that a table of the record could not take")
+    refused.add_metric([], projector.figures.refused)
+    yield from (behind, up, events, refused)

@@ -58,8 +58,8 @@ def _tasks() -> None:
         Column("waits_for", Integer, nullable=False),
         Column("blocked", Integer, nullable=False),
         Column("text", Text, nullable=False),
-        Column("metadata", Text, nullable=False),
         Column("doc", Text, nullable=False),
+        Column("metadata", Text),
         Column("result", Text),
         Column("error", Text),
         Column("deleted", Boolean, nullable=False),
@@ -67,8 +67,6 @@ def _tasks() -> None:
         Column("seq", BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_index("tasks_by_update", "tasks", ["workspace", "updated_ms", "n"])
-    op.create_index("tasks_by_priority", "tasks", ["workspace", "priority", "n"])
 
 
 def _history() -> None:

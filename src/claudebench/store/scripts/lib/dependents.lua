@@ -19,8 +19,8 @@ local function change(t, n, waiting, blocked)
     add_ready(t)
   end
   store_task(t)
-  local type = blocked > 0 and 'task.blocked' or is_ready(t) and 'task.unblocked' or 'task.awaited'
-  emit(type, 't-' .. t.n, '{' .. moving(t) .. ',"by":"t-' .. n .. '","reason":"' .. fate(n) .. '"}')
+  local told = '{' .. moving(t) .. ',"by":"t-' .. n .. '","reason":"' .. fate(n) .. '"}'
+  emit(blocked > 0 and 'task.blocked' or is_ready(t) and 'task.unblocked' or 'task.awaited', 't-' .. t.n, told)
 end
 
 local function move(n, from, to, waiting, blocked)
