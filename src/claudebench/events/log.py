@@ -147,4 +147,5 @@ def event_of(position: str, fields: list[bytes]) -> Event:
         traceparent=trace.traceparent,
         session_id=trace.session_id,
         partition_key=named.get(b"partitionKey", b"").decode(),
+        role=trace.role,
     )

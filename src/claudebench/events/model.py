@@ -30,15 +30,17 @@ class Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     traceparent: str = ""
     session_id: str = ""
     partition_key: str = ""
+    role: str = ""
 
 
 class Trace(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What an event carries of the request that made it."""
+    """What an event carries of the request that made it; `role` is `operator` or ''."""
 
     correlation_id: str = ""
     causation_id: str = ""
     traceparent: str = ""
     session_id: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from claudebench.hooks import expressions
+from claudebench.telemetry.secret import MASK
+from claudebench.telemetry.secret import NAME as _NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MASK = "***"
-
 # Every expression takes linear time: it begins only where a name or a URL begins, and never looks far ahead.
-_PART = r"[\w-]{0,64}"
-_NAME = (
-    rf"(?:{_PART}secret{_PART}|{_PART}(?:token|apikey|password|passwd|passphrase)"
-    rf"|{_PART}[_-](?:key|pass|pwd|auth|credentials?)|pass)"
-)
 _VALUE = r"""(?:\\?"[^"]*"?|'[^']*'?|[^\s"'&;|<>,)}]+)"""
 _NAMED = re.compile(rf"(?<![\w-])({_NAME}\\?[\"']?\s?[:=]\s?){_VALUE}", re.IGNORECASE)
 _OPTION = re.compile(rf"(?<![\w-])(--{_NAME}\s){_VALUE}", re.IGNORECASE)

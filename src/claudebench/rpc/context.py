@@ -97,7 +97,7 @@ class Context:
     def origin(self, actor: str = "") -> Origin:
         """Return where a change of this call comes from; `actor` defaults to the instance the caller named."""
         once = (self._next_key(), self.fingerprint) if self.fingerprint else None
-        return Origin(self.workspace, actor or self.metadata.instance_id, _trace(self.metadata), self.now, once)
+        return Origin(self.workspace, actor or self.metadata.instance_id, _trace(self.caller), self.now, once)
 
     def _next_key(self) -> str:
         """Return the caller's idempotency key for the first change of this call, one made of it for each further."""
@@ -166,9 +166,10 @@ class Context:
         return self.position
 
 
-def _trace(metadata: Metadata) -> bytes:
-    if metadata is NO_METADATA:
+def _trace(caller: Caller) -> bytes:
+    told, role = caller.metadata, "operator" if caller.role == "operator" else ""
+    if told is NO_METADATA and not role:
         return b""
-    trace = Trace(metadata.correlation_id, metadata.causation_id, metadata.traceparent, metadata.session_id)
+    trace = Trace(told.correlation_id, told.causation_id, told.traceparent, told.session_id, role)
     encoded = _encode(trace)
     return b"" if encoded == b"{}" else encoded

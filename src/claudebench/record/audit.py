@@ -1,0 +1,148 @@
+"""The audit: who did what to what, when, and how it ended; one chain of rows per workspace, row for row the event log.
+
+A row's `mac` is the HMAC-SHA256, by the key of the installation, of everything in it and of the `mac` before it. So
+nobody without the key can alter, drop, insert or move a row unseen, and what one event makes of a chain is always the
+same. The newest row, the head, is also noted in the store: it tells when the end of a chain was cut off, and when
+somebody who has the key wrote the whole chain anew.
+
+A chain is made in the transaction that moves the projector on, its head is noted after that: between the two a record
+may be ahead of the head, by one batch at most (`AHEAD_MAX`).
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from claudebench.telemetry.secret import MASK, MAY_NAME, is_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from claudebench.events.model import Event
+    from claudebench.record.audit_key import Keys
+
+AHEAD_MAX = 1_000
+DETAIL_MAX = 2_048
+TEXT_MAX, ITEMS_MAX, DEPTH_MAX = 200, 32, 6
+DONE = "done"
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact of the audit; `detail` is JSON, masked and bounded, `key` the id of the key under `mac`."""
+
+    seq: int
+    id: str
+    at: str
+    actor: str
+    role: str
+    action: str
+    subject: str
+    outcome: str
+    detail: str
+    key: str
+    mac: str = ""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest row of a chain."""
+
+    seq: int = 0
+    id: str = ""
+    mac: str = ""
+    key: str = ""
+
+
+class _Ending(msgspec.Struct):
+    outcome: Any = None
+    decision: Any = None
+
+
+_ending = msgspec.json.Decoder(_Ending).decode
+
+
+def head_of(row: Row) -> Head:
+    """Return what is noted of a row when it is the newest."""
+    return Head(row.seq, row.id, row.mac, row.key)
+
+
+def rows(keys: Keys, workspace: str, after: Head, events: Iterable[Event]) -> Iterator[Row]:
+    """Yield the rows of events, oldest first, that carry a chain on behind `after`."""
+    key_id, secret = keys.current
+    seq, before = after.seq, after.mac
+    for event in events:
+        seq += 1
+        bare = _row(seq, event, key_id)
+        before = mac(secret, workspace, before, bare)
+        yield msgspec.structs.replace(bare, mac=before)
+
+
+def mac(secret: bytes, workspace: str, before: str, row: Row, seq: int | None = None) -> str:
+    """Return the mac of a row behind the mac `before`, as if it stood at `seq` when that is given."""
+    told = (row.id, row.at, row.actor, row.role, row.action, row.subject, row.outcome, row.detail, row.key)
+    text = _encode(("claudebench.audit.1", workspace, before, row.seq if seq is None else seq, *told))
+    return hmac.digest(secret, text, "sha256").hex()
+
+
+def _row(seq: int, event: Event, key_id: str) -> Row:
+    payload = bytes(event.payload)
+    return Row(
+        seq=seq,
+        id=event.id,
+        at=event.time,
+        actor=event.actor,
+        role=event.role,
+        action=event.type,
+        subject=event.subject,
+        outcome=_outcome(payload),
+        detail=detail(payload),
+        key=key_id,
+    )
+
+
+def _outcome(payload: bytes) -> str:
+    """Return how it ended, as the event says it itself; a fact that says nothing of it was done."""
+    try:
+        ending = _ending(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return DONE
+    told = ending.outcome if isinstance(ending.outcome, str) else ending.decision
+    return told[:TEXT_MAX] if isinstance(told, str) else DONE
+
+
+def detail(payload: bytes) -> str:
+    """Return a payload for the audit: secrets masked by the names of their members, at most `DETAIL_MAX` bytes."""
+    if len(payload) <= DETAIL_MAX and not MAY_NAME.search(payload):
+        return payload.decode()
+    try:
+        short = _encode(_shown(_decode(payload), 0))
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        short = b""
+    return (short if 0 < len(short) <= DETAIL_MAX else _encode(_digest(payload))).decode()
+
+
+def _digest(payload: bytes) -> dict[str, Any]:
+    return {"bytes": len(payload), "sha256": sha256(payload).hexdigest()}
+
+
+def _shown(value: Any, depth: int) -> Any:
+    """Return a value without its secrets, its long texts cut, its long lists and deep members counted."""
+    if isinstance(value, str):
+        return value if len(value) <= TEXT_MAX else f"{value[:TEXT_MAX]}... ({len(value)} characters)"
+    if isinstance(value, dict):
+        if depth == DEPTH_MAX:
+            return f"... ({len(value)} members)"
+        kept = list(value.items())[:ITEMS_MAX]
+        shown = {name[:TEXT_MAX]: MASK if is_secret(name) else _shown(each, depth + 1) for name, each in kept}
+        return shown if len(value) <= ITEMS_MAX else {**shown, "...": f"{len(value)} members"}
+    if isinstance(value, list):
+        if depth == DEPTH_MAX:
+            return f"... ({len(value)} items)"
+        shown_items = [_shown(each, depth + 1) for each in value[:ITEMS_MAX]]
+        return shown_items if len(value) <= ITEMS_MAX else [*shown_items, f"... ({len(value)} items)"]
+    return value
