@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from claudebench.telemetry.secret import MASK, MAY_NAME, is_secret
+from claudebench.telemetry.secret import MASK, is_secret, may_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,7 +117,7 @@ def _outcome(payload: bytes) -> str:
 
 def detail(payload: bytes) -> str:
     """Return a payload for the audit: secrets masked by the names of their members, at most `DETAIL_MAX` bytes."""
-    if len(payload) <= DETAIL_MAX and not MAY_NAME.search(payload):
+    if len(payload) <= DETAIL_MAX and not may_name(payload):
         return payload.decode()
     try:
         short = _encode(_shown(_decode(payload), 0))
