@@ -54,6 +54,8 @@ from claudebench.rpc import openrpc
 from claudebench.rpc.context import Caller
 from claudebench.rpc.dispatcher import Dispatcher
 from claudebench.rpc.openrpc import Api
+from claudebench.rpc.refusals import EVENTS as REFUSAL_EVENTS
+from claudebench.rpc.refusals import Refusals
 from claudebench.rpc.registry import HandlerRegistry
 from claudebench.store import format as store_format
 from claudebench.store import lease as store_lease
@@ -116,7 +118,13 @@ TOLD = {
     **system_examples.TOLD,
     **system_records.TOLD,
 }
-EVENTS = (*task_model.EVENTS, *instance_model.EVENTS, *hook_requests.EVENTS, *record_mending.FACTS)
+EVENTS = (
+    *task_model.EVENTS,
+    *instance_model.EVENTS,
+    *hook_requests.EVENTS,
+    *record_mending.FACTS,
+    *REFUSAL_EVENTS,
+)
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
 TICK_S = 0.5
@@ -142,6 +150,7 @@ class App:
         self.spool: Spool
         self.tailer: Tailer
         self.sockets_open: Callable[[], Counter[str]] = Counter  # the doors know
+        self.refusals: Refusals | None = None
         self.chain: Chain
         self.api = Api(__version__, TOLD)
         self.data_dir = DataDir(settings.data_dir)
@@ -283,6 +292,8 @@ class App:
         if projector := self.projector:
             observer.further["record"] = lambda: projector.keeps_up
         spool = self.spool = Spool(facts)
+        refusals = self.refusals = Refusals(spool, self.settings.workspace)
+        self._open.push_async_callback(refusals.stop)
         chain = self.chain = self._chain()
         stores: dict[type, Any] = {
             TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days),
@@ -299,7 +310,7 @@ class App:
         stores |= self._apps.stores(self.connection)
         observer.registry = HandlerRegistry((*COMMANDS, *self._apps.commands), stores)
         self.api.registry = observer.registry
-        self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms)
+        self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms, refusals)
         tailing = asyncio.create_task(self.tailer.run(), name="tailer")
         self._open.callback(tailing.cancel)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")

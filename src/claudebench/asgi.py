@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from claudebench.errors import ClaudeBenchError, NotFound, Unavailable, UnknownCommand
+from claudebench.errors import ClaudeBenchError, NotFound, Unauthorized, Unavailable, UnknownCommand
 from claudebench.rpc.dispatcher import internal
 from claudebench.transports import commands, hooks, http, jsonrpc, openrpc, sse, websocket
 from claudebench.transports.entry import Entry
@@ -15,6 +15,7 @@ from claudebench.transports.sockets import Sockets
 
 if TYPE_CHECKING:
     from claudebench.app import App
+    from claudebench.rpc.context import Role
     from claudebench.transports.entry import Enter
     from claudebench.transports.http import Gate, Receive, Scope, Send
 
@@ -103,7 +104,7 @@ class Doors:
             return http.problem(error)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        headers = self._gate.check(scope["headers"])
+        headers = self._let_in(scope)
         workspace, path = _split(scope["path"])
         if path in LIVE:
             raise _only_live(path, scope["method"])
@@ -112,8 +113,8 @@ class Doors:
         http.want_json(headers)
 
         def enter() -> Entry:
-            role = self._gate.role(headers)
-            return Entry(self._ready().dispatcher, self._app.workspace(workspace), role)
+            role = self._role(scope, headers)
+            return Entry(self._ready().dispatcher, self._app.workspace(workspace), role, _address(scope))
 
         if path == "/rpc":
             self._ready()
@@ -128,6 +129,26 @@ class Doors:
             raise NotFound(f"nothing answers POST {path[:100]}")
         root = scope["path"][: -len(path)]
         return await commands.answer(path, root, headers, await self._bodies.read(headers, receive), enter)
+
+    def _let_in(self, scope: Scope) -> dict[bytes, bytes]:
+        """Return the headers of a request whose Host and Origin are ours."""
+        try:
+            return self._gate.check(scope["headers"])
+        except Refused as error:
+            if error.kind:
+                self._note(error, error.kind, scope)
+            raise
+
+    def _role(self, scope: Scope, headers: dict[bytes, bytes]) -> Role:
+        try:
+            return self._gate.role(headers)
+        except Unauthorized as error:
+            self._note(error, "token", scope)
+            raise
+
+    def _note(self, error: ClaudeBenchError, kind: str, scope: Scope) -> None:
+        if self._app.refusals:
+            self._app.refusals.at_the_gate(error, kind, _address(scope), scope["path"])
 
     def _ready(self) -> App:
         if not self._app.ready:
@@ -146,19 +167,19 @@ class Doors:
             raise _not_allowed(path, "GET, HEAD" if path in READABLE else "POST")
         if method == "HEAD":
             scope.pop("extensions", None)
-        response = await self._get(path, headers, scope["query_string"])
+        response = await self._get(scope, path, headers)
         if response.status == http.NOT_MODIFIED:
             scope.pop("extensions", None)
         return response
 
-    async def _get(self, path: str, headers: dict[bytes, bytes], query: bytes) -> Response:
-        if path == "/health" and query == b"live":
+    async def _get(self, scope: Scope, path: str, headers: dict[bytes, bytes]) -> Response:
+        if path == "/health" and scope["query_string"] == b"live":
             return Response(200, b'{"status":"alive"}')
         app = self._ready()
         if path == "/health":
             health = await app.health()
             return Response(200 if health.status != "unhealthy" else 503, encode(health))
-        self._gate.role(headers)
+        self._role(scope, headers)
         if path == "/metrics":
             from claudebench.transports import metrics  # noqa: PLC0415 - prometheus_client is only for who asks
 
@@ -168,6 +189,11 @@ class Doors:
         if path == "/rpc" or path.startswith(HOOKS) or _is_command(app, path):
             raise _not_allowed(path, "POST")
         raise NotFound(f"nothing answers GET {path[:100]}")
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "-"
 
 
 def _is_command(app: App, path: str) -> bool:

@@ -40,6 +40,7 @@ class Caller:
     role: Role = "agent"
     metadata: Metadata = NO_METADATA
     door: str = ""
+    address: str = ""
 
 
 class Answer(NamedTuple):

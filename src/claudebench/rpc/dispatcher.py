@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claudebench.events.log import EventLog
+    from claudebench.rpc.refusals import Refusals
     from claudebench.rpc.registry import Bound, HandlerRegistry
 
 log = structlog.get_logger("claudebench")
@@ -28,9 +29,16 @@ FINGERPRINT_BYTES = 16
 class Dispatcher:
     """Runs commands."""
 
-    def __init__(self, registry: HandlerRegistry, event_log: EventLog, given_ms: Callable[[], str]) -> None:
-        """Take the registry, the log for own events, and the source of injected time ('' in production)."""
+    def __init__(
+        self,
+        registry: HandlerRegistry,
+        event_log: EventLog,
+        given_ms: Callable[[], str],
+        refusals: Refusals | None = None,
+    ) -> None:
+        """Take the registry, the log for own events, the source of injected time ('' in production), the refusals."""
         self.registry = registry
+        self._refusals = refusals
         self.log = event_log
         self._given_ms = given_ms
 
@@ -54,12 +62,16 @@ class Dispatcher:
             return await self._run(bound, params, caller)
         except ClaudeBenchError as error:
             code = error.code
+            if self._refusals:
+                self._refusals.of_command(name, caller, error)
             raise
         except Exception as error:
             code = Internal.code
             raise internal(name, error) from error
         finally:
             bound.instrument.finish(started, caller.workspace, caller.metadata.traceparent, code)
+            if self._refusals and bound.command.operator and caller.role == "operator" and caller.door:
+                self._refusals.commanded(name, caller, code, changes=bound.command.changes)
 
     async def _run(self, bound: Bound, params: bytes | msgspec.Raw, caller: Caller) -> Answer:
         command = bound.command

@@ -41,7 +41,7 @@ async def answer(path: str, root: str, headers: dict[bytes, bytes], body: bytes,
     entry = enter()
     name = find(entry.dispatcher.registry, path, root)
     envelope.check_text(bytes(params))
-    caller = Caller(entry.workspace, entry.role, metadata, DOOR)
+    caller = Caller(entry.workspace, entry.role, metadata, DOOR, entry.address)
     result, position = await entry.dispatcher.dispatch(name, params, caller)
     return Response(200, encode(result), (JSON, (POSITION, position.encode())) if position else (JSON,))
 

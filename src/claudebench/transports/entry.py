@@ -16,6 +16,7 @@ class Entry(NamedTuple):
     dispatcher: Dispatcher
     workspace: str
     role: Role
+    address: str = ""
 
 
 Enter = Callable[[], Entry]

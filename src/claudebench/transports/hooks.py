@@ -78,6 +78,6 @@ async def _decide(adapter: Adapter, event: Json, entry: Entry) -> Json:
     if call is None:
         return {}
     params = encode({name: value for name, value in call.params.items() if value is not None})
-    caller = Caller(entry.workspace, entry.role, door="hooks")
+    caller = Caller(entry.workspace, entry.role, door="hooks", address=entry.address)
     result, _ = await entry.dispatcher.dispatch(call.command, params, caller)
     return adapter.answer(event, msgspec.to_builtins(result))

@@ -43,11 +43,12 @@ class Refused(ClaudeBenchError):
 
     code = InvalidRequest.code
 
-    def __init__(self, status: int, message: str, *, allow: str = "") -> None:
-        """Take the HTTP status, what a person reads, and for 405 the methods that are answered."""
+    def __init__(self, status: int, message: str, *, allow: str = "", kind: str = "") -> None:
+        """Take the HTTP status, what a person reads, for 405 the methods that are answered, for 403 what is foreign."""
         super().__init__(message)
         self.http_status = status
         self.allow = allow
+        self.kind = kind
 
 
 class Gate:
@@ -72,10 +73,10 @@ class Gate:
             raise Refused(400, f"the header {name} stands there twice; send it once")
         host = found.get(b"host", b"").decode("latin-1").lower()
         if not self._is_ours(_name(host)):
-            raise Refused(403, _foreign(host))
+            raise Refused(403, _foreign(host), kind="host")
         origin = found.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
-            raise Refused(403, _elsewhere(origin.decode("latin-1"), host))
+            raise Refused(403, _elsewhere(origin.decode("latin-1"), host), kind="origin")
         return found
 
     def _is_ours(self, name: str) -> bool:

@@ -106,7 +106,7 @@ async def _one(
         if full:
             raise LimitReached("the answer to this batch is full; ask again for the rest", reason="answer")
         envelope.check_text(bytes(body))
-        caller = Caller(entry.workspace, entry.role, request.metadata, "jsonrpc")
+        caller = Caller(entry.workspace, entry.role, request.metadata, "jsonrpc", entry.address)
         result, position = await entry.dispatcher.dispatch(request.method, request.params, caller)
         metadata = envelope.Position(position) if position else msgspec.UNSET
         message: Message = envelope.Reply("2.0", result, reply_to, metadata)
