@@ -125,6 +125,10 @@ class StoreHeld(ClaudeBenchError):
     """Another server holds this data directory"""
 
 
+class BackupRefused(ClaudeBenchError):
+    """This file is no backup that can be restored"""
+
+
 class StoreRefused(ClaudeBenchError):
     """The store found here is not one that this server may use"""
 

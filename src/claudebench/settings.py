@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     rules: Path = Field(
         user_config_path("claudebench") / "rules.toml", description="file of the user's own guard rules"
     )
+    audit_key: Path | None = Field(
+        None, description="file of the audit's key, which servers of one store share; else audit.key in the data dir"
+    )
     app: str = Field("", description="modules, comma-separated, whose handlers and hooks join this server")
     token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
 
@@ -62,12 +65,12 @@ class Settings(BaseSettings):
             raise ValueError("name a store, or leave it out to use the one that comes with ClaudeBench")
         return value
 
-    @field_validator("data_dir", "rules")
+    @field_validator("data_dir", "rules", "audit_key")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
+    def _absolute(cls, value: Path | None) -> Path | None:
         if value == Path():
             raise ValueError("name a path")
-        return value.expanduser().absolute()
+        return value and value.expanduser().absolute()
 
     @classmethod
     def settings_customise_sources(
@@ -80,6 +83,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Rank the sources; the file is read by `load`, which can name its unknown keys."""
         return (init_settings, env_settings)
+
+    @property
+    def audit_key_path(self) -> Path:
+        """Where the audit's key is."""
+        return self.audit_key or self.data_dir / "audit.key"
 
     @property
     def is_loopback(self) -> bool:

@@ -27,6 +27,10 @@ app = typer.Typer(
 )
 add_nouns(app)
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the store, the lock and the operator's token.")]
+RedisUrl = Annotated[str | None, typer.Option(help="Use this Redis or Valkey >= 7.0, not the embedded one.")]
+DatabaseUrl = Annotated[
+    str | None, typer.Option(help="PostgreSQL of the record, or none [default: SQLite; none with --redis-url].")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -49,13 +53,8 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: 7420].")] = None,
     data_dir: DataDir = None,
-    redis_url: Annotated[
-        str | None, typer.Option(help="Use this Redis or Valkey >= 7.0, not the embedded one.")
-    ] = None,
-    database_url: Annotated[
-        str | None,
-        typer.Option(help="PostgreSQL of the record, or none [default: SQLite; none with --redis-url]."),
-    ] = None,
+    redis_url: RedisUrl = None,
+    database_url: DatabaseUrl = None,
     workspace: Annotated[str | None, typer.Option(help="Workspace of plain paths [default: default].")] = None,
     durability: Annotated[str | None, typer.Option(help="everysec or always [default: everysec].")] = None,
     limits: Annotated[
@@ -124,6 +123,38 @@ def doctor(url: Url = DEFAULT_URL, token_file: TokenFile = None, json: Json = Fa
     from claudebench.cli import doctor as checks
 
     raise typer.Exit(checks.run(url, token_file, json=json))
+
+
+@app.command(epilog=example("claudebench backup ~/claudebench-2026-03-01.backup"))
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it is written; the folder must have room.")],
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    database_url: DatabaseUrl = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write store, record, audit and keys into one file, from a running server or a stopped one. It holds secrets."""
+    from claudebench.cli import backup as backups
+    from claudebench.settings import load
+
+    backups.take_backup(file, load(data_dir=data_dir, redis_url=redis_url, database_url=database_url), force=force, json=json)
+
+
+@app.command(epilog=example("claudebench restore ~/claudebench-2026-03-01.backup --data-dir ./data"))
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `claudebench backup` wrote.")],
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    database_url: DatabaseUrl = None,
+    force: Annotated[bool, typer.Option("--force", help="Move a data directory that is not empty aside.")] = False,
+    json: Json = False,
+) -> None:
+    """Put a backup in the place of a data directory that is empty or absent; nothing changes before all is checked."""
+    from claudebench.cli import backup as backups
+    from claudebench.settings import load
+
+    backups.restore_backup(file, load(data_dir=data_dir, redis_url=redis_url, database_url=database_url), force=force, json=json)
 
 
 @app.command("completion", epilog=example("claudebench completion bash --install"))

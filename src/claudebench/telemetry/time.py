@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from time import time
 
 
 @lru_cache(maxsize=256)
@@ -15,3 +16,8 @@ def iso(ms: int) -> str:
     """Return milliseconds since 1970 as `2026-01-31T12:00:00.000Z`."""
     seconds, rest = divmod(ms, 1000)
     return f"{_second(seconds)}.{rest:03d}Z"
+
+
+def now() -> str:
+    """Return this moment by the clock of this machine."""
+    return iso(int(time() * 1000))

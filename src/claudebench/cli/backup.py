@@ -1,0 +1,48 @@
+"""`claudebench backup` and `claudebench restore`, for a person and for a program."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from claudebench.backup.restore import restore
+from claudebench.backup.take import take
+from claudebench.cli import show
+from claudebench.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from claudebench.settings import Settings
+
+SECRETS = "it holds the operator's token and the audit's key, in clear: keep it where you would keep a private key"
+
+
+def take_backup(file: Path, settings: Settings, *, force: bool, json: bool) -> None:
+    """Take a backup and say what it holds."""
+    file = file.expanduser().absolute()
+    if file.exists() and not force:
+        raise SettingsError(f"{file} is there already; --force replaces it")
+    if not file.parent.is_dir():
+        raise SettingsError(f"there is no folder {file.parent}")
+    with show.progress("backup") as tell:
+        manifest = asyncio.run(take(settings, file, tell))
+    told = {"file": str(file), "bytes": file.stat().st_size, **msgspec.to_builtins(manifest)}
+    if json:
+        show.as_json(told)
+        return
+    show.record({name: told[name] for name in ("file", "bytes", "madeAt", "version", "record")})
+    show.note(SECRETS)
+
+
+def restore_backup(file: Path, settings: Settings, *, force: bool, json: bool) -> None:
+    """Restore a backup and say what became of what was there."""
+    with show.progress("restore") as tell:
+        done = asyncio.run(restore(file.expanduser(), settings, tell, force=force))
+    if json:
+        show.as_json(msgspec.to_builtins(done))
+        return
+    show.record({name: value for name, value in msgspec.to_builtins(done).items() if value})
+    show.note(f"start it with: claudebench up --data-dir {done.data_dir}")
