@@ -138,7 +138,9 @@ def backup(
     from claudebench.cli import backup as backups
     from claudebench.settings import load
 
-    backups.take_backup(file, load(data_dir=data_dir, redis_url=redis_url, database_url=database_url), force=force, json=json)
+    backups.take_backup(
+        file, load(data_dir=data_dir, redis_url=redis_url, database_url=database_url), force=force, json=json
+    )
 
 
 @app.command(epilog=example("claudebench restore ~/claudebench-2026-03-01.backup --data-dir ./data"))
@@ -154,7 +156,9 @@ def restore(
     from claudebench.cli import backup as backups
     from claudebench.settings import load
 
-    backups.restore_backup(file, load(data_dir=data_dir, redis_url=redis_url, database_url=database_url), force=force, json=json)
+    backups.restore_backup(
+        file, load(data_dir=data_dir, redis_url=redis_url, database_url=database_url), force=force, json=json
+    )
 
 
 @app.command("completion", epilog=example("claudebench completion bash --install"))

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from claudebench.events.model import Trace
+from claudebench.record.entry import clean, text_of
 from claudebench.telemetry.secret import MASK, is_secret, may_name
+from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from claudebench.events.model import Event
     from claudebench.record.audit_key import Keys
+    from claudebench.record.entry import Entry
 
 AHEAD_MAX = 1_000
 DETAIL_MAX = 2_048
@@ -63,6 +66,7 @@ class _Ending(msgspec.Struct):
     decision: Any = None
 
 
+_trace = msgspec.json.Decoder(Trace).decode
 _ending = msgspec.json.Decoder(_Ending).decode
 
 
@@ -71,7 +75,7 @@ def head_of(row: Row) -> Head:
     return Head(row.seq, row.id, row.mac, row.key)
 
 
-def rows(keys: Keys, workspace: str, after: Head, events: Iterable[Event]) -> Iterator[Row]:
+def rows(keys: Keys, workspace: str, after: Head, events: Iterable[Entry]) -> Iterator[Row]:
     """Yield the rows of events, oldest first, that carry a chain on behind `after`."""
     key_id, secret = keys.current
     seq, before = after.seq, after.mac
@@ -89,20 +93,28 @@ def mac(secret: bytes, workspace: str, before: str, row: Row, seq: int | None = 
     return hmac.digest(secret, text, "sha256").hex()
 
 
-def _row(seq: int, event: Event, key_id: str) -> Row:
-    payload = bytes(event.payload)
+def _row(seq: int, event: Entry, key_id: str) -> Row:
     return Row(
         seq=seq,
         id=event.id,
-        at=event.time,
+        at=iso(event.at_ms),
         actor=event.actor,
-        role=event.role,
+        role=_role(event.meta),
         action=event.type,
         subject=event.subject,
-        outcome=_outcome(payload),
-        detail=detail(payload),
+        outcome=_outcome(event.payload),
+        detail=detail(event.payload),
         key=key_id,
     )
+
+
+def _role(meta: bytes) -> str:
+    if b'"role"' not in meta:
+        return ""
+    try:
+        return _trace(meta).role
+    except (msgspec.DecodeError, RecursionError):
+        return ""
 
 
 def _outcome(payload: bytes) -> str:
@@ -112,13 +124,13 @@ def _outcome(payload: bytes) -> str:
     except (msgspec.DecodeError, RecursionError):
         return DONE
     told = ending.outcome if isinstance(ending.outcome, str) else ending.decision
-    return told[:TEXT_MAX] if isinstance(told, str) else DONE
+    return clean(told[:TEXT_MAX]) if isinstance(told, str) else DONE
 
 
 def detail(payload: bytes) -> str:
     """Return a payload for the audit: secrets masked by the names of their members, at most `DETAIL_MAX` bytes."""
     if len(payload) <= DETAIL_MAX and not may_name(payload):
-        return payload.decode()
+        return text_of(payload)
     try:
         short = _encode(_shown(_decode(payload), 0))
     except (msgspec.DecodeError, RecursionError, UnicodeError):

@@ -32,3 +32,20 @@ POSITION = Table(
     Column("gap", Text, nullable=False),  # the last event that went from the log unread, until it is rebuilt
     sqlite_with_rowid=False,
 )
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("workspace", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False, comment="the position of the event"),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False, comment="JSON, masked and bounded"),
+    Column("key", Text, nullable=False, comment="the id of the key under mac"),
+    Column("mac", Text, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -146,9 +146,13 @@ class Chain:
             self._found.append(Finding(kind, first, to, message))
 
     @property
-    def good(self) -> Head:
-        """The newest row that followed; a next portion may begin behind it when nothing was found."""
-        return self._good
+    def end(self) -> Head:
+        """Where a next portion begins: behind the newest row, as it stands."""
+        return Head(self.last, mac=self._before[0] if self._before else "")
+
+    def see(self, row: Row | None) -> None:
+        """Take the row that stands where the head is, when it is not among those that are fed."""
+        self._at_head = row
 
     def findings(self, *, whole: bool = True) -> list[Finding]:
         """Return what was found, by row; with `whole` the end of the chain was fed and is held against the head."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from claudebench.events.model import Event
 from claudebench.record.audit import Head, Row, mac, rows
 from claudebench.record.audit_key import Keys, key_id
+from claudebench.record.entry import Entry
 from claudebench.record.tampering import Chain, Finding
 
 if TYPE_CHECKING:
@@ -31,17 +31,18 @@ def keys_of(*texts: bytes) -> Keys:
 KEYS = keys_of(b"the installation's")
 
 
-def event(n: int) -> Event:
+def event(n: int) -> Entry:
     """Return the n-th event of a log."""
     payload = {"id": f"t-{n}", "decision": "deny"} if n % 3 == 0 else {"id": f"t-{n}", "text": "é" * (n % 5)}
-    return Event(
-        id=f"{1_772_355_600_000 + n}-{n % 2}",
+    return Entry(
+        ms=1_772_355_600_000 + n,
+        seq=n % 2,
         type=TYPES[n % len(TYPES)],
         subject=f"t-{n}",
         actor=f"worker-{n % 4}",
-        role="operator" if n % 7 == 0 else "",
-        payload=msgspec.Raw(msgspec.json.encode(payload)),
-        time=f"2026-03-01T09:00:00.{n % 1000:03d}Z",
+        at_ms=1_772_355_600_000 + n,
+        payload=msgspec.json.encode(payload),
+        meta=b'{"role":"operator"}' if n % 7 == 0 else b"",
     )
 
 

@@ -1,0 +1,93 @@
+"""Commands of the audit, all of them the operator's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET
+
+from claudebench.audit import model
+from claudebench.errors import Unavailable
+from claudebench.events.log import EventLog
+from claudebench.events.model import EventType
+from claudebench.patterns.label import Consistency, Pattern
+from claudebench.record.audit import Head
+from claudebench.rpc.command import handler
+from claudebench.rpc.context import Context
+
+if TYPE_CHECKING:
+    from claudebench.record.audit import Row
+    from claudebench.record.trail import Trail
+
+A, DERIVED = Pattern.CENTRALIZED, Consistency.DERIVED
+BYTES_MAX = 1_048_576
+EVENTS = (EventType("audit.accepted", "the operator made the newest row of the audit its head, whatever was found"),)
+_encode = msgspec.json.Encoder().encode
+
+
+class Audit:
+    """The audit of this server, if it has a record."""
+
+    def __init__(self, trail: Trail | None) -> None:
+        """Take the trail, None without a record."""
+        self._trail = trail
+
+    @property
+    def trail(self) -> Trail:
+        """The trail.
+
+        Raises:
+            Unavailable: this server has no record, so no audit.
+        """
+        if self._trail is None:
+            raise Unavailable(
+                "this server keeps no record, so it has no audit; give it a --database-url", reason="record"
+            )
+        return self._trail
+
+
+@handler("audit.verify", pattern=A, consistency=DERIVED, changes=False, operator=True)
+async def verify(request: model.Verify, context: Context, audit: Audit) -> model.Verified:
+    """Look whether the chain of the workspace is whole, and say where and how it is not."""
+    after = Head(request.after, mac=request.mac)
+    seen = await audit.trail.verify(context.workspace, after, request.limit, request.timeout_ms)
+    intact = all(each.kind == "unchecked" for each in seen.findings)
+    return model.Verified(
+        intact=intact,
+        rows=seen.rows,
+        last=seen.last,
+        findings=seen.findings,
+        head=seen.head or UNSET,
+        next=model.Following(seen.next.seq, seen.next.mac) if seen.next else UNSET,
+    )
+
+
+@handler("audit.tail", pattern=A, consistency=DERIVED, changes=False, operator=True)
+async def tail(request: model.Tail, context: Context, audit: Audit) -> model.Rows:
+    """Return rows of the audit, the newest ones or those behind a row; a page ends once it holds 1 MiB."""
+    head = await audit.trail.head(context.workspace)
+    found = await audit.trail.rows(context.workspace, request.after, request.limit)
+    rows: list[Row] = []
+    size = 0
+    for row in found:
+        size += len(_encode(row))
+        if rows and size > BYTES_MAX:
+            break
+        rows.append(row)
+    last = rows[-1].seq if rows else request.after or 0
+    more = len(rows) < len(found) or len(found) == request.limit
+    return model.Rows(rows, next_after=last, has_more=more and request.after is not None, head=head or UNSET)
+
+
+@handler("audit.accept", pattern=A, consistency=DERIVED, operator=True)
+async def accept(request: model.Accept, context: Context, audit: Audit, log: EventLog) -> model.Accepted:
+    """Go on from the newest row of the audit, whatever was found before it: the finding stays, the alarm ends."""
+    head = await audit.trail.accept(context.workspace)
+    payload = _encode({"seq": head.seq, "mac": head.mac, "reason": request.reason})
+    (position,) = await log.append(context.origin(), "audit.accepted", "-", payload)
+    context.position = position.decode()
+    return model.Accepted(head)
+
+
+COMMANDS = (verify, tail, accept)
