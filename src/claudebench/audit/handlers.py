@@ -77,7 +77,9 @@ async def tail(request: model.Tail, context: Context, audit: Audit) -> model.Row
         rows.append(row)
     last = rows[-1].seq if rows else request.after or 0
     more = len(rows) < len(found) or len(found) == request.limit
-    return model.Rows(rows, next_after=last, has_more=more and request.after is not None, head=head or UNSET)
+    return model.Rows(
+        context.workspace, rows, next_after=last, has_more=more and request.after is not None, head=head or UNSET
+    )
 
 
 @handler("audit.accept", pattern=A, consistency=DERIVED, operator=True)

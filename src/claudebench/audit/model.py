@@ -51,6 +51,7 @@ class Tail(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=T
 class Rows(msgspec.Struct, rename="camel"):
     """Rows of the audit, oldest first; `nextAfter` asks for those behind them."""
 
+    workspace: str
     rows: list[Row]
     next_after: int
     has_more: bool

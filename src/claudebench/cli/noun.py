@@ -18,6 +18,7 @@ NOUNS = {
     "task": ("The ledger: tasks, each in the hands of at most one agent.", "claudebench task list --status pending"),
     "instance": ("The instances: workers, servers and agent sessions that registered.", "claudebench instance list"),
     "event": ("The log: every change, with who made it and when.", "claudebench event tail"),
+    "audit": ("The audit: who did what, and whether that is whole; the operator's.", "claudebench audit verify"),
     "command": ("Any command of the server.", "claudebench command list"),
     "guard": (
         "Ask the guard, without a server: decisions explained, rules, corpora.",

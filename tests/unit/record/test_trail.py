@@ -199,7 +199,7 @@ async def test_tamperings_in_sql_are_found(trail: Trail) -> None:
 
 
 async def test_servers_of_one_store_share_the_key(trail: Trail) -> None:
-    """A server with another key is refused with the id of the one it lacks; one that has both, or knows one lost, not."""
+    """A server that lacks a key is refused with its id; one that has both, or knows that one is lost, is not."""
     await trail.check_key()
     with pytest.raises(SettingsError, match=KEYS.current[0]):
         await Trail(trail.database, trail.store, keys_of(b"another's")).check_key()
