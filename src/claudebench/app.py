@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from claudebench import __version__
+from claudebench.audit import examples as audit_examples
+from claudebench.audit import handlers as audit_handlers
+from claudebench.audit.handlers import Audit
 from claudebench.errors import ClaudeBenchError, InvalidParams, SettingsError, Unavailable
 from claudebench.events import log as event_log
 from claudebench.events.log import EventLog
@@ -44,12 +47,15 @@ from claudebench.instances.store import InstanceStore
 from claudebench.own.loading import Apps, load_apps
 from claudebench.record import mending as record_mending
 from claudebench.record import stream as record_stream
+from claudebench.record import trail as record_trail
+from claudebench.record.audit_key import make_keys
 from claudebench.record.database import Address as DatabaseAddress
 from claudebench.record.database import Database
 from claudebench.record.mending import Mending
 from claudebench.record.projector import Projector
 from claudebench.record.reading import Record
 from claudebench.record.stream import Stream
+from claudebench.record.trail import Trail
 from claudebench.rpc import openrpc
 from claudebench.rpc.context import Caller
 from claudebench.rpc.dispatcher import Dispatcher
@@ -98,6 +104,7 @@ COMMANDS = (
     *hook_handlers.COMMANDS,
     *system_handlers.COMMANDS,
     *system_records.COMMANDS,
+    *audit_handlers.COMMANDS,
     *openrpc.COMMANDS,
 )
 SCRIPTS = (
@@ -109,6 +116,7 @@ SCRIPTS = (
     *instance_store.SCRIPTS,
     *instance_record.SCRIPTS,
     *record_stream.SCRIPTS,
+    *record_trail.SCRIPTS,
     *event_log.SCRIPTS,
 )
 TOLD = {
@@ -117,6 +125,7 @@ TOLD = {
     **hook_examples.TOLD,
     **system_examples.TOLD,
     **system_records.TOLD,
+    **audit_examples.TOLD,
 }
 EVENTS = (
     *task_model.EVENTS,
@@ -124,6 +133,7 @@ EVENTS = (
     *hook_requests.EVENTS,
     *record_mending.FACTS,
     *REFUSAL_EVENTS,
+    *audit_handlers.EVENTS,
 )
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
@@ -156,6 +166,7 @@ class App:
         self.data_dir = DataDir(settings.data_dir)
         self.process = secrets.token_hex(8)
         self.projector: Projector | None = None
+        self.trail: Trail | None = None
         self._given_ms = given_ms
         self._open = AsyncExitStack()
         self._apps = Apps()
@@ -193,6 +204,8 @@ class App:
             self._open.push_async_callback(following.close)
             workspaces = Workspaces(self.connection)
             self._keep_record(workspaces)
+            if self.trail:
+                await self.trail.check_key()
             self.connection.on_change = partial(_changed, workspaces, self.projector)
             await self._meet_record()
             self._compose(workspaces, following)
@@ -256,6 +269,7 @@ class App:
             return
         database, stream = Database(address), Stream(self.connection)
         self._open.push_async_callback(database.close)
+        self.trail = Trail(database, self.connection, make_keys(self.settings.audit_key_path))
         rooms = (TaskRecord(self.connection), InstanceRecord(self.connection), DecisionRecord())
         self.projector = Projector(
             stream,
@@ -265,6 +279,7 @@ class App:
             known=workspaces.known,
             rooms=rooms,
             mending=Mending(stream, database, rooms),
+            trail=self.trail,
         )
 
     async def _meet_record(self) -> None:
@@ -291,6 +306,8 @@ class App:
         )
         if projector := self.projector:
             observer.further["record"] = lambda: projector.keeps_up
+        if self.trail:
+            observer.further["audit"] = self.trail.is_whole
         spool = self.spool = Spool(facts)
         refusals = self.refusals = Refusals(spool, self.settings.workspace)
         self._open.push_async_callback(refusals.stop)
@@ -306,6 +323,7 @@ class App:
             Observer: observer,
             Record: Record(self.projector),
             Api: self.api,
+            Audit: Audit(self.trail, self.projector),
         }
         stores |= self._apps.stores(self.connection)
         observer.registry = HandlerRegistry((*COMMANDS, *self._apps.commands), stores)

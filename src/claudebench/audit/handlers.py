@@ -17,7 +17,10 @@ from claudebench.rpc.command import handler
 from claudebench.rpc.context import Context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from claudebench.record.audit import Row
+    from claudebench.record.projector import Projector
     from claudebench.record.trail import Trail
 
 A, DERIVED = Pattern.CENTRALIZED, Consistency.DERIVED
@@ -29,9 +32,9 @@ _encode = msgspec.json.Encoder().encode
 class Audit:
     """The audit of this server, if it has a record."""
 
-    def __init__(self, trail: Trail | None) -> None:
-        """Take the trail, None without a record."""
-        self._trail = trail
+    def __init__(self, trail: Trail | None, projector: Projector | None) -> None:
+        """Take the trail and who writes it, None without a record."""
+        self._trail, self._projector = trail, projector
 
     @property
     def trail(self) -> Trail:
@@ -41,17 +44,27 @@ class Audit:
             Unavailable: this server has no record, so no audit.
         """
         if self._trail is None:
-            raise Unavailable(
-                "this server keeps no record, so it has no audit; give it a --database-url", reason="record"
-            )
+            raise Unavailable("this server keeps no record, so no audit; give it a --database-url", reason="record")
         return self._trail
+
+    async def seen(self, workspace: str, request: model.Ask) -> Trail:
+        """Return the trail once it has come to the position that a request asks for.
+
+        Raises:
+            TimedOut: it has not in time.
+            Unavailable: there is no record, or it cannot be had.
+        """
+        if self._projector and request.after:
+            await self._projector.wait(workspace, request.after, request.timeout_ms)
+        return self.trail
 
 
 @handler("audit.verify", pattern=A, consistency=DERIVED, changes=False, operator=True)
 async def verify(request: model.Verify, context: Context, audit: Audit) -> model.Verified:
     """Look whether the chain of the workspace is whole, and say where and how it is not."""
-    after = Head(request.after, mac=request.mac)
-    seen = await audit.trail.verify(context.workspace, after, request.limit, request.timeout_ms)
+    trail = await audit.seen(context.workspace, request)
+    behind = Head(request.behind, mac=request.mac)
+    seen = await trail.verify(context.workspace, behind, request.limit, request.timeout_ms)
     intact = all(each.kind == "unchecked" for each in seen.findings)
     return model.Verified(
         intact=intact,
@@ -66,20 +79,23 @@ async def verify(request: model.Verify, context: Context, audit: Audit) -> model
 @handler("audit.tail", pattern=A, consistency=DERIVED, changes=False, operator=True)
 async def tail(request: model.Tail, context: Context, audit: Audit) -> model.Rows:
     """Return rows of the audit, the newest ones or those behind a row; a page ends once it holds 1 MiB."""
-    head = await audit.trail.head(context.workspace)
-    found = await audit.trail.rows(context.workspace, request.after, request.limit)
-    rows: list[Row] = []
+    trail = await audit.seen(context.workspace, request)
+    head = await trail.head(context.workspace)
+    found = await trail.rows(context.workspace, request.behind, request.limit)
+    rows = list(_fitting(found))
+    last = rows[-1].seq if rows else request.behind or 0
+    more = request.behind is not None and (len(rows) < len(found) or len(found) == request.limit)
+    return model.Rows(context.workspace, rows, next_behind=last, has_more=more, head=head or UNSET)
+
+
+def _fitting(found: list[Row]) -> Iterator[Row]:
+    """Yield the first row, and those that fit behind it."""
     size = 0
-    for row in found:
+    for at, row in enumerate(found):
         size += len(_encode(row))
-        if rows and size > BYTES_MAX:
-            break
-        rows.append(row)
-    last = rows[-1].seq if rows else request.after or 0
-    more = len(rows) < len(found) or len(found) == request.limit
-    return model.Rows(
-        context.workspace, rows, next_after=last, has_more=more and request.after is not None, head=head or UNSET
-    )
+        if at and size > BYTES_MAX:
+            return
+        yield row
 
 
 @handler("audit.accept", pattern=A, consistency=DERIVED, operator=True)

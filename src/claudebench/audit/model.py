@@ -14,19 +14,27 @@ Seq = Annotated[int, Meta(ge=0, le=2**53)]
 Mac = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]
 
 
-class Verify(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+class Ask(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """What is asked of the audit; `after` is a position, as changes answer it, and is waited for."""
+
+    after: Annotated[
+        str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$", description="Position that must be recorded first")
+    ] = ""
+    timeout_ms: Annotated[int, Meta(ge=0, le=60_000, description="How long the record is waited for")] = 5_000
+
+
+class Verify(Ask):
     """audit.verify; what a former answer called `next` goes on where that ended."""
 
-    after: Annotated[Seq, Meta(description="Row behind which to begin; 0 is the beginning")] = 0
+    behind: Annotated[Seq, Meta(description="Row behind which to begin; 0 is the beginning")] = 0
     mac: Annotated[Mac, Meta(description="The mac of that row")] = ""
     limit: Annotated[int, Meta(ge=1, le=100_000, description="How many rows at most")] = 20_000
-    timeout_ms: Annotated[int, Meta(ge=0, le=60_000, description="How long a record that lags is waited for")] = 5_000
 
 
 class Following(msgspec.Struct):
     """Where a look at the chain goes on."""
 
-    after: int
+    behind: int
     mac: str
 
 
@@ -41,19 +49,19 @@ class Verified(msgspec.Struct):
     next: Following | UnsetType = UNSET
 
 
-class Tail(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """audit.tail; without `after` the newest rows."""
+class Tail(Ask):
+    """audit.tail; without `behind` the newest rows."""
 
-    after: Annotated[Seq, Meta(description="Row behind which to begin")] | None = None
+    behind: Annotated[Seq, Meta(description="Row behind which to begin")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1_000, description="How many rows at most")] = 20
 
 
 class Rows(msgspec.Struct, rename="camel"):
-    """Rows of the audit, oldest first; `nextAfter` asks for those behind them."""
+    """Rows of the audit, oldest first; `nextBehind` asks for those that follow."""
 
     workspace: str
     rows: list[Row]
-    next_after: int
+    next_behind: int
     has_more: bool
     head: Head | UnsetType = UNSET
 

@@ -68,7 +68,7 @@ def verify(
 
 def _verified(client: Client) -> dict[str, Any]:
     """Look at the chain stretch by stretch."""
-    asked: dict[str, Any] = {"after": 0, "mac": ""}
+    asked: dict[str, Any] = {"behind": 0, "mac": ""}
     rows, findings = 0, []
     with show.progress("rows") as tell:
         while True:
@@ -130,7 +130,7 @@ def tail(
         if not follow:
             return
         try:
-            found = _more(client, found["nextAfter"])
+            found = _more(client, found["nextBehind"])
         except KeyboardInterrupt:
             return
         if not json:
@@ -138,7 +138,7 @@ def tail(
 
 
 def _more(client: Client, after: int) -> dict[str, Any]:
-    while not (found := client.call("audit.tail", after=after, limit=PAGE))["rows"]:
+    while not (found := client.call("audit.tail", behind=after, limit=PAGE))["rows"]:
         sleep(EVERY_S)
     return dict(found)
 
@@ -172,12 +172,12 @@ def export(
         carrier = Carrier(file, form, name, msgspec.convert(head, Head) if head else None)
         after, upto = 0, head["seq"] if head else None
         while upto is None or after < upto:
-            found = client.call("audit.tail", after=after, limit=PAGE)
+            found = client.call("audit.tail", behind=after, limit=PAGE)
             rows = [row for row in msgspec.convert(found["rows"], list[Row]) if upto is None or row.seq <= upto]
             carrier.write(rows)
             if not rows:
                 return
-            after = found["nextAfter"]
+            after = found["nextBehind"]
             tell(after, upto)
 
 

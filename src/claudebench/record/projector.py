@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from claudebench.record.database import Database
     from claudebench.record.entry import Position
     from claudebench.record.mending import Mending
-    from claudebench.record.room import Room
+    from claudebench.record.room import Applies, Room
     from claudebench.record.stream import Page, Stream
+    from claudebench.record.trail import Trail
     from claudebench.store.lease import Held, Leases
 
 log = structlog.get_logger("claudebench")
@@ -93,6 +94,7 @@ class Projector:
     known: Callable[[], Sequence[str]]
     rooms: Sequence[Room]
     mending: Mending
+    trail: Trail | None = None
     trouble: str = ""
     figures: Figures = field(default_factory=Figures)
     readings: dict[str, Reading] = field(default_factory=dict)
@@ -234,6 +236,7 @@ class Projector:
             for name, (id_, gap) in found.items():
                 if gap == writing.FILL:
                     await self.mending.fill(name)
+                await self._note(name)
                 self.readings[name] = Reading(id_)
 
     async def _look_at_gaps(self) -> None:
@@ -252,17 +255,24 @@ class Projector:
             reading.id = await self.mending.cut(workspace, page)
         elif page.raw:
             reading.id = await self._write(workspace, reading.id, page)
+            await self._note(workspace)
         reading.saw(more=not page.is_whole)
         busy = bool(page.raw)
         reading.pause_s = LINGER_S if busy else min(reading.pause_s * 2, IDLE_MAX_S)
         reading.at_s = monotonic() + (reading.pause_s if page.is_whole else 0.0)
         self.figures.busy_s += monotonic() - began
 
+    async def _note(self, workspace: str) -> None:
+        """Note the head of the audit, behind the commit; at the beginning that of whoever wrote before us."""
+        if self.trail:
+            await self.trail.note(workspace)
+
     async def _write(self, workspace: str, old: str, page: Page) -> str:
+        takes: Sequence[Applies] = (*self.rooms, self.trail) if self.trail else self.rooms
         try:
-            new = await self.database.run(partial(_write, workspace=workspace, old=old, page=page, rooms=self.rooms))
+            new = await self.database.run(partial(_write, workspace=workspace, old=old, page=page, rooms=takes))
         except writing.BAD:
-            careful = partial(_write_carefully, workspace=workspace, old=old, page=page, rooms=self.rooms)
+            careful = partial(_write_carefully, workspace=workspace, old=old, page=page, rooms=takes)
             new, refused = await self.database.run(careful)
             self.figures.refused += refused
         self.figures.events += len(page.raw)
@@ -284,14 +294,14 @@ class Projector:
         self.trouble = ""
 
 
-def _write(connection: Connection, workspace: str, old: str, page: Page, rooms: Sequence[Room]) -> str:
+def _write(connection: Connection, workspace: str, old: str, page: Page, rooms: Sequence[Applies]) -> str:
     batch = Batch(workspace, old, page.entries)
     writing.write(connection, batch, rooms)
     return batch.new
 
 
 def _write_carefully(
-    connection: Connection, workspace: str, old: str, page: Page, rooms: Sequence[Room]
+    connection: Connection, workspace: str, old: str, page: Page, rooms: Sequence[Applies]
 ) -> tuple[str, int]:
     batch = Batch(workspace, old, page.entries)
     return batch.new, writing.write_carefully(connection, batch, rooms)

@@ -35,15 +35,19 @@ class Part(msgspec.Struct):
     last: Any = None
 
 
-class Room(Protocol):
+class Applies(Protocol):
+    """Who makes something of events."""
+
+    def apply(self, connection: Connection, workspace: str, events: Sequence[Entry]) -> None:
+        """Bring the tables up to these events, in the transaction of the connection."""
+
+
+class Room(Applies, Protocol):
     """A room that keeps a copy of what it holds."""
 
     @property
     def name(self) -> str:
         """Its name."""
-
-    def apply(self, connection: Connection, workspace: str, events: Sequence[Entry]) -> None:
-        """Bring the tables up to these events, in the transaction of the connection."""
 
     def counter(self, connection: Connection, workspace: str) -> int:
         """Return the highest number of a task that was ever recorded, 0 where a room has none."""

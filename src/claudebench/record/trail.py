@@ -81,6 +81,10 @@ class Trail:
     trouble: dict[str, str] = field(default_factory=dict)
     _written: dict[str, tuple[Head, Head]] = field(default_factory=dict)
 
+    def is_whole(self) -> bool:
+        """Whether nothing was found that stops a head."""
+        return not self.trouble
+
     async def check_key(self) -> None:
         """Look whether this server has every key that signed audits of this store.
 
@@ -92,14 +96,14 @@ class Trail:
         if unknown:
             raise SettingsError(_lacking(unknown[0].decode(), self.keys.source))
 
-    def apply(self, sql: Sql, workspace: str, events: Sequence[Entry]) -> None:
+    def apply(self, connection: Sql, workspace: str, events: Sequence[Entry]) -> None:
         """Carry a chain on by these events, in their transaction; those that it has already are left out."""
-        before = tail(sql, workspace)
+        before = tail(connection, workspace)
         at = position_of(before.id)
         rows = list(audit.rows(self.keys, workspace, before, (each for each in events if each.position > at)))
         if not rows:
             return
-        _PUT.run(sql, [(workspace, *(getattr(row, name) for name in Row.__struct_fields__)) for row in rows])
+        _PUT.run(connection, [(workspace, *(getattr(row, name) for name in Row.__struct_fields__)) for row in rows])
         first, last = self._written.get(workspace, (before, before))
         self._written[workspace] = (first if last == before else before, head_of(rows[-1]))
 
@@ -119,9 +123,11 @@ class Trail:
         """Look at what lies between the head and the end of the chain; move the head there if all of it is whole."""
         head = await self.head(workspace) or Head()
         seen, end = await self._look(workspace, head)
-        if end.seq < head.seq:
+        if end.seq < head.seq and position_of(end.id) <= position_of(head.id):
             return  # the record makes up for what it lost; until then it is for verify to say
-        if seen:
+        if end.seq < head.seq:
+            self._alarm(workspace, Finding("cut", end.seq + 1, head.seq, "the chain went on without rows it had"))
+        elif seen:
             self._alarm(workspace, seen[0])
         elif end != head:
             await self._move(workspace, head, end)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from claudebench.record.entry import Entry
-    from claudebench.record.room import Room
+    from claudebench.record.room import Applies
 
 FILL = "fill"
 log = structlog.get_logger("claudebench")
@@ -97,7 +97,7 @@ def put(connection: Connection, workspace: str, entries: Sequence[Entry]) -> Non
     _PUT.run(connection, [(workspace, *_row(each)) for each in entries])
 
 
-def write(connection: Connection, batch: Batch, rooms: Sequence[Room]) -> None:
+def write(connection: Connection, batch: Batch, rooms: Sequence[Applies]) -> None:
     """Write a batch.
 
     Raises:
@@ -109,7 +109,7 @@ def write(connection: Connection, batch: Batch, rooms: Sequence[Room]) -> None:
         room.apply(connection, batch.workspace, batch.entries)
 
 
-def write_carefully(connection: Connection, batch: Batch, rooms: Sequence[Room]) -> int:
+def write_carefully(connection: Connection, batch: Batch, rooms: Sequence[Applies]) -> int:
     """Write a batch event by event; return how many of them a room could not take.
 
     Raises:
@@ -120,7 +120,7 @@ def write_carefully(connection: Connection, batch: Batch, rooms: Sequence[Room])
     return sum(not _takes(connection, batch.workspace, each, room) for each in batch.entries for room in rooms)
 
 
-def _takes(connection: Connection, workspace: str, event: Entry, room: Room) -> bool:
+def _takes(connection: Connection, workspace: str, event: Entry, room: Applies) -> bool:
     try:
         with connection.begin_nested():
             room.apply(connection, workspace, [event])

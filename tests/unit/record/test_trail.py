@@ -171,7 +171,10 @@ async def test_what_was_cut_and_overgrown_stays_found(trail: Trail) -> None:
     await commit(trail, 0, 30)
     await trail.note(WORKSPACE)
     await trail.database.run(lambda sql: sql.execute(delete(AUDIT).where(AUDIT.c.seq > 25)))
-    for first in range(30, 60, 10):
+    await commit(trail, 30, 32)
+    await trail.note(WORKSPACE)
+    assert (await found(trail), trail.trouble[WORKSPACE][:11]) == (["cut"], "row 28: cut")
+    for first in range(32, 60, 10):
         await commit(trail, first, first + 10)
         await trail.note(WORKSPACE)
 
