@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from claudebench.testing.postgres import Postgres
+
 KILLS = 5
 
 
@@ -167,16 +169,22 @@ async def test_a_server_with_another_key_is_refused(server: Server, tmp_path: Pa
         await server.start()
 
 
-async def test_a_backup_brings_the_audit_along(server: Server, operator: AsyncClient, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_backup_brings_the_audit_along(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     """A backup under load, restored: the audit is whole and goes on, each event of the log is one row of it."""
-    async with Fleet(server) as fleet:
+    first: tuple[str, ...] = ()
+    second: tuple[str, ...] = ()
+    if kind == "postgresql":
+        running: Postgres = request.getfixturevalue("postgresql")
+        first, second = [("--database-url", await running.fresh()) for _ in range(2)]
+    async with serve(tmp_path / "data", *first) as server, Fleet(server) as fleet:
         await fleet.goes_on(100)
-        code, _, errors = await cli(server, "backup", tmp_path / "b", "--data-dir", server.data_dir)
+        code, _, errors = await cli(server, "backup", tmp_path / "b", "--data-dir", server.data_dir, *first)
         assert code == 0, errors
-    code, _, errors = await cli(server, "restore", tmp_path / "b", "--data-dir", tmp_path / "other")
+    code, _, errors = await cli(server, "restore", tmp_path / "b", "--data-dir", tmp_path / "other", *second)
     assert code == 0, errors
 
-    async with serve(tmp_path / "other") as other, other.client(token=other.operator_token) as client:
+    async with serve(tmp_path / "other", *second) as other, other.client(token=other.operator_token) as client:
         await snapshot(other)
         await client.call("task.create", text="goes on")
         await client.call("audit.tail", after=client.position)

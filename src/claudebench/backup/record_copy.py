@@ -1,16 +1,36 @@
-"""Copies of the record: an SQLite file as it is at one moment, while its server goes on writing."""
+"""Copies of the record as of one moment, while its server goes on writing: an SQLite file, or the rows of a PostgreSQL.
+
+The rows are JSON lines: the revision of the tables first, then for each table its name and columns, and its rows.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+from sqlalchemy import select, text
+
+import claudebench.hooks.record
+import claudebench.instances.record
+import claudebench.tasks.record  # noqa: F401 - their tables
 from claudebench.errors import BackupRefused
+from claudebench.record.bulk import Bulk
+from claudebench.record.database import Address, Database
+from claudebench.record.migrating import newest
+from claudebench.record.tables import METADATA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy import Connection, Table
+
+ROWS_FILE = "record.jsonl"
+WORK_WITHIN_S = 3_600.0
+ROWS_AT_ONCE = 1_000
 RECORD_FILE = "record.db"
 BUSY_S = 30.0
 
@@ -38,3 +58,76 @@ def check_sqlite(path: Path) -> None:
         said = str(error)
     if said != "ok":
         raise BackupRefused(f"the record in this backup is damaged: {said}")
+
+
+async def copy_rows(url: str, folder: Path) -> Path:
+    """Copy the rows of a PostgreSQL's record, all of them as of one moment.
+
+    Raises:
+        Unavailable: it does not answer.
+    """
+    database = Database(Address(url=url), work_within_s=WORK_WITHIN_S)
+    try:
+        await database.prepare()
+        await database.read(partial(_write_rows, target=folder / ROWS_FILE))
+    finally:
+        await database.close()
+    return folder / ROWS_FILE
+
+
+def _write_rows(connection: Connection, target: Path) -> None:
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    encode = msgspec.json.Encoder().encode
+    with target.open("wb") as file:
+        file.write(encode({"revision": newest()}) + b"\n")
+        for table in METADATA.sorted_tables:
+            file.write(encode([str(table.name), [str(column.name) for column in table.columns]]) + b"\n")
+            asked = select(table).execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)
+            for row in connection.execute(asked):
+                file.write(encode(list(row)) + b"\n")
+
+
+async def put_rows(url: str, source: Path) -> None:
+    """Put copied rows into a PostgreSQL whose record is empty, in one transaction.
+
+    Raises:
+        BackupRefused: it is not empty, or the rows are of other tables than this version has.
+    """
+    database = Database(Address(url=url), work_within_s=WORK_WITHIN_S)
+    try:
+        await database.prepare()
+        await database.run(partial(_read_rows, source=source))
+    finally:
+        await database.close()
+
+
+def _read_rows(connection: Connection, source: Path) -> None:
+    if any(connection.execute(select(table).limit(1)).first() for table in METADATA.sorted_tables):
+        raise BackupRefused("the record at --database-url is not empty; a backup is restored into an empty database")
+    with source.open("rb") as file:
+        revision = msgspec.json.decode(file.readline()).get("revision")
+        if revision != newest():
+            raise BackupRefused(
+                f"its record has revision {revision} and this version wants {newest()}; restore it with the version "
+                "that made it, then upgrade"
+            )
+        for table, rows in _batches(map(msgspec.json.decode, file)):
+            template = f"INSERT INTO {table.name} ({{columns}}) SELECT {{columns}} FROM {{rows}}"  # noqa: S608 - our names
+            Bulk(template, table.columns).run(connection, rows)
+
+
+def _batches(lines: Iterator[list[Any]]) -> Iterator[tuple[Table, list[tuple[Any, ...]]]]:
+    """Yield the rows of a table, a thousand at a time; a line whose second member is a list begins a table."""
+    table: Table | None = None
+    rows: list[tuple[Any, ...]] = []
+    for line in lines:
+        if isinstance(line[1], list) or len(rows) == ROWS_AT_ONCE:
+            if table is not None and rows:
+                yield table, rows
+            rows = []
+        if isinstance(line[1], list):
+            table = METADATA.tables[line[0]]
+        else:
+            rows.append(tuple(line))
+    if table is not None and rows:
+        yield table, rows

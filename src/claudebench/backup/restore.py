@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from claudebench.backup import archive
-from claudebench.backup.record_copy import RECORD_FILE, check_sqlite
+from claudebench.backup.record_copy import RECORD_FILE, ROWS_FILE, check_sqlite, put_rows
 from claudebench.backup.store_copy import KEPT_KEYS, SNAPSHOT, as_append_only, put_keys
 from claudebench.backup.take import ENGINE, connected
 from claudebench.errors import BackupRefused, ClaudeBenchError, SettingsError, StoreHeld
+from claudebench.record.database import Address as DatabaseAddress
 from claudebench.store.connection import Address
 from claudebench.store.datadir import APPEND_ONLY, MANIFEST, DataDir
 from claudebench.store.engine import find_engine
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from claudebench.backup.archive import Manifest
     from claudebench.settings import Settings
 
+RECORDS = {"tables": "that of a PostgreSQL: name one with --database-url", "sqlite": "SQLite", "none": "none"}
 OURS_ALONE = ("lock", "store.lock", "store.conf", "store.log", "store.sock", "reserve")
 EXCHANGE, AT_CWD = 2, -100
 
@@ -67,6 +69,9 @@ async def restore(
         if (fresh / RECORD_FILE).exists():
             await asyncio.to_thread(check_sqlite, fresh / RECORD_FILE)
         await _build(fresh, manifest, settings)
+        if settings.database_url and (fresh / ROWS_FILE).exists():
+            await put_rows(settings.database_url, fresh / ROWS_FILE)
+            (fresh / ROWS_FILE).unlink()
         moved_to = _exchange(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -90,6 +95,11 @@ def _check(manifest: Manifest, settings: Settings) -> None:
         )
     if settings.redis_url and store.kind == "rdb":
         raise BackupRefused("this is the backup of an embedded store; restore it without --redis-url")
+    wanted = DatabaseAddress.from_settings(settings.database_url, settings.data_dir, embedded=not settings.redis_url)
+    if (manifest.record == "tables") != bool(wanted and wanted.url):
+        raise BackupRefused(
+            f"the record in this backup is {RECORDS.get(manifest.record, 'of a kind unknown here')}; restore it as that"
+        )
     names = {part.name for part in manifest.parts}
     if {"rdb": SNAPSHOT, "keys": KEPT_KEYS}.get(store.kind) not in names:
         raise BackupRefused(f"this backup has no copy of its store of the kind {store.kind!r}")

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from claudebench import __version__
 from claudebench.backup import archive
 from claudebench.backup.archive import Manifest, StoreCopy
-from claudebench.backup.record_copy import RECORD_FILE, copy_sqlite
+from claudebench.backup.record_copy import copy_rows, copy_sqlite
 from claudebench.backup.store_copy import keys_of, snapshot
 from claudebench.errors import SettingsError
 from claudebench.hooks.signature import FILE as SIGNATURES
 from claudebench.record.audit_key import FILE as AUDIT_KEY
+from claudebench.record.database import Address as DatabaseAddress
 from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
 from claudebench.store.format import FORMAT
@@ -60,10 +61,13 @@ async def take(settings: Settings, target: Path, tell: Callable[[int, int | None
 
 
 async def _record(settings: Settings, folder: Path) -> str:
-    path = settings.data_dir / RECORD_FILE
-    if not path.exists():
+    address = DatabaseAddress.from_settings(settings.database_url, settings.data_dir, embedded=not settings.redis_url)
+    if address and address.url:
+        await copy_rows(address.url, folder)
+        return "tables"
+    if address is None or address.file is None or not address.file.exists():
         return "none"
-    await asyncio.to_thread(copy_sqlite, path, folder)
+    await asyncio.to_thread(copy_sqlite, address.file, folder)
     return "sqlite"
 
 
