@@ -23,7 +23,7 @@ from claudebench.telemetry.secret import MASK, is_secret, may_name
 from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from claudebench.record.audit_key import Keys
     from claudebench.record.entry import Entry
@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True):
     """One fact of the audit; `detail` is JSON, masked and bounded, `key` the id of the key under `mac`."""
 
     seq: int
@@ -81,31 +81,27 @@ def rows(keys: Keys, workspace: str, after: Head, events: Iterable[Entry]) -> It
     seq, before = after.seq, after.mac
     for event in events:
         seq += 1
-        bare = _row(seq, event, key_id)
-        before = mac(secret, workspace, before, bare)
-        yield msgspec.structs.replace(bare, mac=before)
+        told = _told(event, key_id)
+        before = _mac(secret, workspace, before, seq, told)
+        yield Row(seq, *told, before)
 
 
 def mac(secret: bytes, workspace: str, before: str, row: Row, seq: int | None = None) -> str:
     """Return the mac of a row behind the mac `before`, as if it stood at `seq` when that is given."""
-    told = (row.id, row.at, row.actor, row.role, row.action, row.subject, row.outcome, row.detail, row.key)
-    text = _encode(("claudebench.audit.1", workspace, before, row.seq if seq is None else seq, *told))
-    return hmac.digest(secret, text, "sha256").hex()
+    own, *told, _ = msgspec.structs.astuple(row)
+    return _mac(secret, workspace, before, own if seq is None else seq, told)
 
 
-def _row(seq: int, event: Entry, key_id: str) -> Row:
-    return Row(
-        seq=seq,
-        id=event.id,
-        at=iso(event.at_ms),
-        actor=event.actor,
-        role=_role(event.meta),
-        action=event.type,
-        subject=event.subject,
-        outcome=_outcome(event.payload),
-        detail=detail(event.payload),
-        key=key_id,
-    )
+def _mac(secret: bytes, workspace: str, before: str, seq: int, told: Sequence[str]) -> str:
+    return hmac.digest(secret, _encode(("claudebench.audit.1", workspace, before, seq, *told)), "sha256").hex()
+
+
+def _told(event: Entry, key_id: str) -> tuple[str, str, str, str, str, str, str, str, str]:
+    """Return what a row says of an event, in the order of its fields."""
+    role = _role(event.meta) if event.meta else ""
+    ending = _outcome(event.payload)
+    about = (event.actor, role, event.type, event.subject)
+    return (event.id, iso(event.at_ms), *about, ending, detail(event.payload), key_id)
 
 
 def _role(meta: bytes) -> str:

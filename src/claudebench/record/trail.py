@@ -13,6 +13,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 from sqlalchemy import select
 
@@ -68,7 +69,7 @@ def page(sql: Sql, workspace: str, after: int, limit: int, upto: int | None = No
     asked = select(*_ROW).where(AUDIT.c.workspace == workspace, AUDIT.c.seq > after)
     asked = asked if upto is None else asked.where(AUDIT.c.seq <= upto)
     found = sql.execute(asked.order_by(AUDIT.c.seq).limit(limit))
-    return [Row(**dict(zip(Row.__struct_fields__, each, strict=True))) for each in found]
+    return [Row(*each) for each in found]
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class Trail:
         rows = list(audit.rows(self.keys, workspace, before, (each for each in events if each.position > at)))
         if not rows:
             return
-        _PUT.run(connection, [(workspace, *(getattr(row, name) for name in Row.__struct_fields__)) for row in rows])
+        _PUT.run(connection, [(workspace, *msgspec.structs.astuple(row)) for row in rows])
         first, last = self._written.get(workspace, (before, before))
         self._written[workspace] = (first if last == before else before, head_of(rows[-1]))
 
