@@ -62,7 +62,7 @@ class Doors:
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            headers = websocket.with_token(self._gate.check(scope["headers"]), scope["subprotocols"])
+            headers = websocket.with_token(self._let_in(scope), scope["subprotocols"])
             enter = self._enter(scope, headers, websocket.PATH)
             tailer = self._ready().tailer
             await websocket.answer(scope, receive, send, enter, tailer=tailer, sockets=self._sockets)
@@ -72,7 +72,7 @@ class Doors:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
         """Send events and return None, or the answer that refuses to."""
         try:
-            headers = self._gate.check(scope["headers"])
+            headers = self._let_in(scope)
             enter = self._enter(scope, headers, sse.PATH)
             await sse.answer(
                 scope,
@@ -92,10 +92,10 @@ class Doors:
         workspace, path = _split(scope["path"])
         if path != only:
             raise NotFound(f"nothing answers GET {path[:100]}")
-        role = self._gate.role(headers)
+        role = self._role(scope, headers)
         self._ready()
         name = self._app.workspace(workspace)
-        return lambda: Entry(self._ready().dispatcher, name, role)
+        return lambda: Entry(self._ready().dispatcher, name, role, _address(scope))
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         try:
