@@ -75,14 +75,6 @@ async def test_the_last_event_id_counts_before_from(server: Server, client: Asyn
         assert (await opened.event())["id"] == fifth
 
 
-async def test_a_line_break_in_a_payload_breaks_no_block(server: Server, client: AsyncClient) -> None:
-    """An event whose payload was sent over several lines is one line of data."""
-    async with stream(server) as opened:
-        await client.post("/task/create", b'{"text":"x","metadata":{\r\n "a":\n 1}}')
-        block = await opened.block()
-        assert json.loads(block["data"])["payload"]["doc"]["metadata"] == {"a": 1}
-
-
 async def test_workspaces_are_apart(server: Server, client: AsyncClient) -> None:
     """The stream of a workspace is under its path."""
     async with stream(server, "/w/apart/events") as opened, server.client(workspace="apart") as there:

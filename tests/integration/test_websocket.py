@@ -242,7 +242,7 @@ async def test_what_no_frame_may_be_closes(server: Server) -> None:
         opened.line.transport.write(b"\x81\xff" + (1_048_577).to_bytes(8, "big"))
         assert (await heard_until_closed(opened))[1] == 1009
     async with socket(server) as opened:
-        await opened.line.send("" for _ in range(1_030))
+        opened.line.transport.write(b"\x01\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 1_030)
         assert (await heard_until_closed(opened))[1] == 1008
     async with socket(server) as opened:
         await opened.line.send(b"\xff\xfe", text=True)

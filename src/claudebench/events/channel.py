@@ -144,8 +144,8 @@ class Channel:
         return [*self.others, *(each for group in self.live.values() for each in group)]
 
     def add(self, reader: Reader, begin: str = "", gap: Gap | None = None) -> Reader:
-        """Let a reader begin behind a position or what is there after a gap, or, without one, with what comes next."""
-        position = (gap.trimmed or gap.last) if gap else begin or self.ring.position
+        """Let a reader begin behind a position, or, without one, with what comes next; a gap is that it lies ahead."""
+        position = gap.last if gap else begin or self.ring.position
         reader.stand_at(position)
         self.others.add(reader)
         reader.sink.tell_begin(position)
@@ -325,9 +325,6 @@ class Channel:
 
 
 def gap_at(position: str, seen: Seen) -> Gap | None:
-    """Return why events behind a position cannot be told, or None where they can."""
-    if number(position) > number(seen.last):
-        return Gap(position, last=seen.last or BEGINNING)
-    if number(position) < number(seen.trimmed):
-        return Gap(position, trimmed=seen.trimmed)
-    return None
+    """Return that a position lies ahead of the log, or None; what was cut behind it shows when it is read."""
+    ahead = number(position) > number(seen.last)
+    return Gap(position, last=seen.last or BEGINNING) if ahead else None
