@@ -22,6 +22,7 @@ from claudebench.events.log import EventLog, event_of
 from claudebench.events.position import BEGINNING, number
 from claudebench.events.ring import FRAMES_MAX, Frame, Ring
 from claudebench.store.keys import KEYS, prefix
+from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
     from claudebench.events.channel import Sink
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from claudebench.events.patterns import Patterns
     from claudebench.store.connection import Connection, Words
 
+_failed = Sparse.to_log("error")
 BLOCK_MS = 2_000
 BATCH = 250
 AGAIN_AFTER_S = 0.1
@@ -80,6 +82,9 @@ class Tailer:
             try:
                 await self._turn()
             except ClaudeBenchError:
+                await asyncio.sleep(AGAIN_AFTER_S)
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who listen are not left without a word
+                _failed("the log could not be followed", exc_info=error)
                 await asyncio.sleep(AGAIN_AFTER_S)
             for channel in list(self._channels.values()):
                 channel.cut_stalled()
