@@ -208,6 +208,8 @@ class App:
                 await self.trail.check_key()
             self.connection.on_change = partial(_changed, workspaces, self.projector)
             await self._meet_record()
+            if self.projector:
+                self.connection.first = self.projector.first
             self._compose(workspaces, following)
         except BaseException:
             await self.stop()

@@ -23,6 +23,7 @@ import structlog
 from claudebench.errors import ClaudeBenchError, TimedOut
 from claudebench.record import writing
 from claudebench.record.entry import id_of, position_of
+from claudebench.record.stream import PAST
 from claudebench.record.writing import Batch, Overtaken
 from claudebench.store.format import NO_WORKSPACE
 
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from claudebench.record.room import Applies, Room
     from claudebench.record.stream import Page, Stream
     from claudebench.record.trail import Trail
+    from claudebench.store.connection import Argument
     from claudebench.store.lease import Held, Leases
+    from claudebench.store.script import Script
 
 log = structlog.get_logger("claudebench")
 ROLE = "projector"
@@ -128,6 +131,15 @@ class Projector:
             if self.held:
                 with suppress(ClaudeBenchError):
                     await self.leases.release(self.held)
+
+    def first(self) -> list[tuple[Script, str, tuple[Argument, ...]]]:
+        """Return what a store that comes back is told before it serves: it goes on behind what is recorded."""
+        highest = {name: max(room.highest(name) for room in self.rooms) for name in self.readings}
+        return [
+            (PAST, name, (*position_of(reading.id), highest[name]))
+            for name, reading in self.readings.items()
+            if reading.id
+        ]
 
     async def wait(self, workspace: str, position: str, timeout_ms: int) -> None:
         """Wait until an event is recorded.
@@ -234,6 +246,7 @@ class Projector:
         if fresh:
             found = await self.database.run(partial(writing.begin, workspaces=fresh))
             for name, (id_, gap) in found.items():
+                await self.mending.counter(name)
                 if gap == writing.FILL:
                     await self.mending.fill(name)
                 await self._note(name)

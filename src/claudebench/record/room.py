@@ -52,6 +52,9 @@ class Room(Applies, Protocol):
     def counter(self, connection: Connection, workspace: str) -> int:
         """Return the highest number of a task that was ever recorded, 0 where a room has none."""
 
+    def highest(self, workspace: str) -> int:
+        """Return the same from memory, as of the last `counter` or batch."""
+
     def forget(self, connection: Connection, workspace: str, after: Position) -> None:
         """Take out what only events behind a position have told: the store has lost them."""
 

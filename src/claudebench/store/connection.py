@@ -6,7 +6,8 @@ first-in-first-out queue. The promises:
 - A cancelled call keeps its slot, so the replies after it still find their owners.
 - What was never handed to the socket is `not_done`; what was, and got no answer, is `unknown`. Nothing is retried
   blindly: only NOSCRIPT, which says that nothing ran, is answered by sending the script's text in the same slot.
-- A new connection serves only after every script is loaded.
+- A new connection serves only after every script is loaded, and what `first` gives has been answered: a store that
+  comes back may have forgotten what it had acknowledged.
 - `generation` counts the connections: what is sent under one number is run in the order in which it was sent.
 - A silent store (no reply to the oldest call for `timeout_s`) refuses new calls at once until it speaks again; after
   `silence_max_s` the socket is given up and made anew.
@@ -172,6 +173,7 @@ class Connection:
         self.refuses_growth: Callable[[], bool] = lambda: False
         self.on_full_disk: Callable[[], None] = lambda: None
         self.on_change: Callable[[str], object] = str
+        self.first: Callable[[], list[tuple[Script, str, tuple[Argument, ...]]]] = list
 
     @property
     def is_up(self) -> bool:
@@ -309,6 +311,8 @@ class Connection:
         for text, sha in zip(texts, shas, strict=True):
             if sha.decode() != text.sha:
                 raise Internal(f"the store hashes a script to {sha!r}, not to {text.sha}")
+        for script, workspace, arguments in self.first():
+            await wire.send(("EVALSHA", script.sha, 1, prefix(workspace), *arguments), script.plain, ())
 
     async def _serve(self, wire: _Wire) -> None:
         self._wire, self._served = wire, True

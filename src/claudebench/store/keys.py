@@ -77,7 +77,6 @@ KEYS: dict[str, Key] = {
             "hash",
             "owner, term, untilMs, leaseMs of a single-holder role; the term never restarts",
         ),
-        Key("evmeta", "evmeta", "hash", "trimmed: the highest position that was ever cut from the log"),
         Key("sent", "sent:{writer}", "string", "the highest number of a fact that this writer got through; a day"),
         Key("audit", "audit", "hash", "seq, id, mac, key: the newest row of the audit that the record holds"),
         Key("auditkeys", "auditkeys", "set", "under `_`: the ids of the keys that signed audits of this store"),

@@ -6,7 +6,7 @@ has and the ledger has not is right when it was deleted, or finished and retired
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -46,14 +46,24 @@ class TaskRecord:
 
     store: Store
     name: str = "tasks"
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def apply(self, connection: Connection, workspace: str, events: Sequence[Entry]) -> None:
         """Bring the tasks up to these events."""
         record.apply(connection, workspace, events)
+        newest = next((each for each in reversed(events) if each.type == "task.created"), None)
+        if newest:
+            self.numbers[workspace] = max(self.highest(workspace), int(newest.subject[2:]))
 
     def counter(self, connection: Connection, workspace: str) -> int:
         """Return the highest number of a task that was ever recorded."""
-        return connection.scalar(select(func.max(TASKS.c.n)).where(TASKS.c.workspace == workspace)) or 0
+        found = connection.scalar(select(func.max(TASKS.c.n)).where(TASKS.c.workspace == workspace)) or 0
+        self.numbers[workspace] = max(self.highest(workspace), found)
+        return self.numbers[workspace]
+
+    def highest(self, workspace: str) -> int:
+        """Return the same from memory, as of the last `counter` or batch."""
+        return self.numbers.get(workspace, 0)
 
     def forget(self, connection: Connection, workspace: str, after: Position) -> None:
         """Take out what only events behind a position have told."""
