@@ -167,6 +167,7 @@ class App:
         self.process = secrets.token_hex(8)
         self.projector: Projector | None = None
         self.trail: Trail | None = None
+        self._database: DatabaseAddress | None = None
         self._given_ms = given_ms
         self._open = AsyncExitStack()
         self._apps = Apps()
@@ -188,6 +189,9 @@ class App:
             ClaudeBenchError: the data directory is held, the store refuses, or nothing answers.
         """
         try:
+            self._database = DatabaseAddress.from_settings(
+                self.settings.database_url, self.data_dir.path, embedded=not self.settings.redis_url
+            )
             self._apps = load_apps(self.settings.app, {command.name for command in COMMANDS}, is_hook)
             address = await self._store_address()
             self.connection = Connection(address, SCRIPTS)
@@ -265,11 +269,10 @@ class App:
 
     def _keep_record(self, workspaces: Workspaces) -> None:
         """Set up the record, if this server keeps one. The holder of a data directory has no rival for its role."""
-        embedded = self._store is not None
-        address = DatabaseAddress.from_settings(self.settings.database_url, self.data_dir.path, embedded=embedded)
-        if not address:
+        if not self._database:
             return
-        database, stream = Database(address), Stream(self.connection)
+        embedded = self._store is not None
+        database, stream = Database(self._database), Stream(self.connection)
         self._open.push_async_callback(database.close)
         self.trail = Trail(database, self.connection, make_keys(self.settings.audit_key_path))
         rooms = (TaskRecord(self.connection), InstanceRecord(self.connection), DecisionRecord())

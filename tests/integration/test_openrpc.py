@@ -33,7 +33,7 @@ WITHOUT_EXAMPLE = {"system.discover", "rpc.discover"}  # their answer is the who
 VARIES = {
     "createdAt", "updatedAt", "assignedAt", "completedAt", "leaseUntil", "time", "payload", "rulesVersion", "recorded",
     "reason", "services", "durability", "version", "memoryUsage", "commands", "scripts", "averageLatency",
-    "database", "position", "logEnd", "term",
+    "database", "position", "logEnd", "term", "recordBehindMs",
     "mac", "key", "at", "detail", "workspace",
 }  # fmt: skip
 POSITION = re.compile(r"\d{13}-\d+")

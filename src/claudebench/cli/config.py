@@ -49,7 +49,7 @@ def _shown(name: str, value: Any) -> Any:
 
     if value is not None and name in SECRET_NAMES:
         return HIDDEN
-    if name == "redis_url" and value:
+    if name in {"redis_url", "database_url"} and value:
         return _without_password(value)
     return str(value) if isinstance(value, Path) else value
 

@@ -19,6 +19,10 @@ NOUNS = {
     "instance": ("The instances: workers, servers and agent sessions that registered.", "claudebench instance list"),
     "event": ("The log: every change, with who made it and when.", "claudebench event tail"),
     "audit": ("The audit: who did what, and whether that is whole; the operator's.", "claudebench audit verify"),
+    "record": (
+        "The record: everything that happened, in SQL, retired tasks included.",
+        "claudebench record status",
+    ),
     "command": ("Any command of the server.", "claudebench command list"),
     "guard": (
         "Ask the guard, without a server: decisions explained, rules, corpora.",

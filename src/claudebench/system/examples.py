@@ -68,6 +68,7 @@ TOLD = {
                     "scripts": [{**SCRIPT, **FIGURES}],
                     "averageLatency": 0.45,
                     "sockets": dict.fromkeys(("webSockets", "streams", "deliveries", "lagged", "gaps", "pages"), 0),
+                    "recordBehindMs": 0,
                 },
                 given=(WRITE,),
             ),

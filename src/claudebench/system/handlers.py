@@ -7,6 +7,7 @@ import msgspec
 from claudebench.errors import ClaudeBenchError
 from claudebench.events.log import EventLog
 from claudebench.patterns.label import Consistency, Pattern
+from claudebench.record.reading import Record
 from claudebench.rpc.command import handler
 from claudebench.rpc.context import Context
 from claudebench.system import model
@@ -39,7 +40,13 @@ async def get_state(request: model.Ask, context: Context, log: EventLog) -> mode
 
 
 @handler("system.metrics", pattern=A, consistency=Consistency.DERIVED, changes=False)
-async def metrics(request: model.Ask, context: Context, log: EventLog, observer: Observer) -> model.Metrics:  # noqa: ARG001
+async def metrics(
+    request: model.Ask,  # noqa: ARG001
+    context: Context,
+    log: EventLog,
+    observer: Observer,
+    record: Record,
+) -> model.Metrics:
     """Return what this server measured since it started, and what the workspace holds."""
     counts = await context.call("task.count")
     _, written = await log.position(context.workspace)
@@ -54,6 +61,8 @@ async def metrics(request: model.Ask, context: Context, log: EventLog, observer:
     )
     if (mean := observer.mean_ms()) is not None:
         figures.average_latency = mean
+    if record.projector:
+        figures.record_behind_ms = record.projector.behind_ms
     return figures
 
 

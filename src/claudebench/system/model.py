@@ -94,7 +94,10 @@ class SocketMetrics(msgspec.Struct, rename="camel"):
 
 
 class Metrics(msgspec.Struct, rename="camel"):
-    """The names of the 2025 contract, then the detail; `memoryUsage` is this process in MB (resident)."""
+    """The names of the 2025 contract, then the detail; `memoryUsage` is this process in MB (resident).
+
+    `recordBehindMs` is for how long there has been something to record, as far as this server knows.
+    """
 
     events_processed: int
     tasks_completed: int
@@ -104,6 +107,7 @@ class Metrics(msgspec.Struct, rename="camel"):
     scripts: list[ScriptMetrics]
     sockets: SocketMetrics
     average_latency: float | UnsetType = UNSET
+    record_behind_ms: int | UnsetType = UNSET
 
 
 class CommandInfo(msgspec.Struct, rename="camel"):
