@@ -23,11 +23,16 @@ from claudebench.audit import examples as audit_examples
 from claudebench.audit import handlers as audit_handlers
 from claudebench.audit.handlers import Audit
 from claudebench.errors import ClaudeBenchError, InvalidParams, SettingsError, Unavailable
+from claudebench.events import cursor as event_cursor
 from claudebench.events import log as event_log
+from claudebench.events import model as event_model
+from claudebench.events import trim as event_trim
+from claudebench.events.cursor import Cursors
 from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
 from claudebench.events.spool import Spool
 from claudebench.events.tailer import Tailer
+from claudebench.events.trim import Trimming
 from claudebench.hooks import examples as hook_examples
 from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks import requests as hook_requests
@@ -118,6 +123,8 @@ SCRIPTS = (
     *record_stream.SCRIPTS,
     *record_trail.SCRIPTS,
     *event_log.SCRIPTS,
+    *event_cursor.SCRIPTS,
+    *event_trim.SCRIPTS,
 )
 TOLD = {
     **task_examples.TOLD,
@@ -131,6 +138,7 @@ EVENTS = (
     *task_model.EVENTS,
     *instance_model.EVENTS,
     *hook_requests.EVENTS,
+    *event_model.EVENTS,
     *record_mending.FACTS,
     *REFUSAL_EVENTS,
     *audit_handlers.EVENTS,
@@ -321,6 +329,7 @@ class App:
             TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
+            Cursors: Cursors(self.connection, self._given_ms),
             Workspaces: workspaces,
             Chain: chain,
             Rulebook: self._rulebook(),
@@ -343,6 +352,10 @@ class App:
         retention = Retention(stores[TaskStore], workspaces, self._given_ms)
         retiring = asyncio.create_task(retention.run(), name="retention")
         self._open.callback(retiring.cancel)
+        trims = Trimming(self.connection, workspaces, self.settings.retain_days, self._given_ms)
+        observer.has_gaps = lambda: bool(trims.gapped)
+        trimming = asyncio.create_task(trims.run(), name="trimming")
+        self._open.callback(trimming.cancel)
 
     def _chain(self) -> Chain:
         guard = Guard(builtin(), ours=(str(self.data_dir.path),), on_error=_guard_failed)

@@ -61,3 +61,6 @@ class Catalogue:
     def admits(self, name: str) -> bool:
         """Tell whether an event of this type may be written."""
         return name in self.types or name.startswith(OWN_PREFIX)
+
+
+EVENTS = (EventType("cursor.gap", "events went from the log before a group had read them"),)

@@ -70,6 +70,12 @@ KEYS: dict[str, Key] = {
         Key("idem", "idem", "hash", "idempotency key -> fingerprint of the call and its reply (msgpack), a day long"),
         Key("idemage", "idemage", "zset", "idempotency key -> ms at which it is forgotten; at most 1,000,000"),
         Key("ev", "ev", "stream", "the event log of the workspace"),
+        Key(
+            "groups", "groups", "hash", "group -> partitions, 0 for a reader whose position lives elsewhere; at most 32"
+        ),
+        Key("group", "group:{name}:{p}", "hash", "pos, holder, fence, untilMs: the cursor of a group in partition p"),
+        Key("holders", "holders:{name}", "zset", "holder -> ms until which it counts among those who share a group"),
+        Key("gaps", "gaps", "hash", "group:p -> `from to`: what went from the log before the group had read it"),
         Key("evmeta", "evmeta", "hash", "trimmed: the highest id ever cut from ev; max, its hard cap on a test store"),
         Key(
             "role",

@@ -26,6 +26,7 @@ async def health(request: model.Ask, observer: Observer) -> model.Health:  # noq
         alive = False
     services = {"redis": alive, "disk": observer.disk_keeps_up(), "memory": not observer.memory_is_tight}
     services |= {name: is_well() for name, is_well in observer.further.items()}
+    services["log"] = not observer.has_gaps()
     status: model.HealthStatus = "unhealthy" if not alive else "healthy" if all(services.values()) else "degraded"
     return model.Health(status, services, observer.durability, observer.version)
 

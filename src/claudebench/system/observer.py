@@ -39,6 +39,7 @@ class Observer:
     delivered: Figures
     sockets_open: Callable[[], Counter[str]] = Counter
     registry: HandlerRegistry | None = None
+    has_gaps: Callable[[], bool] = bool
     memory_share: float = 0.0
     further: dict[str, Callable[[], bool]] = field(default_factory=dict)
     _declared: list[model.CommandInfo] = field(default_factory=list)

@@ -1,0 +1,192 @@
+"""Fenced cursors: how several processes read one log, each event of a partition in its order, without doing one twice.
+
+A *group* is a reader of a workspace's log. It has 16 partitions, or 1; an event is of the partition that its partition
+key, or without one its subject, falls into. In each partition stands a cursor {position, holder, fence}:
+
+    register  -> a cursor in each partition, free              the log keeps what they have yet to handle
+    take      free, or its lease is over -> held, fence + 1    a fair share; of what is held already: longer, same fence
+    commit    held under this fence -> further on, held longer
+    release   held -> free;  leave: all that a holder has
+    drop      gone, with everything noted
+
+Invariants: a fence is had by one holder and grows with each change of it; who was paused beyond its lease and overtaken
+is refused, so a position is only ever moved by whoever holds the partition; positions only move forward. Every event is
+delivered at least once. Its effect happens exactly once when the script that makes it also writes the mark
+(`lib/processed.lua`, `Mark`), for a mark that is there already, or a fence that is not the present one, stops it.
+
+A reader whose position lives elsewhere, such as in the database it writes, *notes* it, under the term of its lease.
+The log is trimmed behind the lowest position of all groups. What its hard cap took nevertheless is a *gap*: an event
+`cursor.gap` tells it once, and `/health` is degraded until somebody has made up for it (`acknowledge`).
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import crc_hqx
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from claudebench.store.origin import Origin
+from claudebench.store.script import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claudebench.store.connection import Argument, Connection
+
+REGISTER = Script(__package__, "cursor_register")
+TAKE = Script(__package__, "cursor_take")
+COMMIT = Script(__package__, "cursor_commit")
+RELEASE = Script(__package__, "cursor_release")
+LEAVE = Script(__package__, "cursor_leave")
+NOTE = Script(__package__, "cursor_note")
+GAP = Script(__package__, "cursor_gap")
+ACKNOWLEDGE = Script(__package__, "cursor_acknowledge")
+DROP = Script(__package__, "cursor_drop")
+LAG = Script(__package__, "cursor_lag")
+GROUPS = Script(__package__, "groups")
+SCRIPTS = (REGISTER, TAKE, COMMIT, RELEASE, LEAVE, NOTE, GAP, ACKNOWLEDGE, DROP, LAG, GROUPS)
+
+PARTITIONS = 16
+LEASE_MAX_MS = 60_000
+OLDEST, NEXT = "", "$"
+_NAME = re.compile(r"[a-z0-9._-]{1,64}\Z")
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition of a partition key or subject."""
+    return crc_hqx(key.encode(), 0) % partitions
+
+
+class Cursor(NamedTuple):
+    """A partition in somebody's hands: the position behind which to go on, and the fence."""
+
+    partition: int
+    position: str
+    fence: int
+
+
+class Taken(NamedTuple):
+    """What a holder has, and how many would be its share; those beyond it are to be released between two events."""
+
+    share: int
+    cursors: list[Cursor]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """That a group handled an event: what the script of an exactly-once effect is given, before anything of its own."""
+
+    group: str
+    partition: int
+    holder: str
+    fence: int
+    position: str
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """As the script takes them: group partition holder fence position."""
+        return (self.group, self.partition, self.holder, self.fence, self.position)
+
+
+class Lag(NamedTuple):
+    """Where a group stands in a partition, and what is before it.
+
+    `behind` counts events of the whole log; it is a lower bound unless `is_exact`. `behind_ms` is the age of the first
+    of them. `gap` is `from to`, or ''.
+    """
+
+    group: str
+    partition: int
+    position: str
+    holder: str
+    fence: int
+    lease_ms: int
+    behind: int
+    behind_ms: int
+    gap: str
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """The cursors of every workspace; `given_ms` injects time into a test store ('' in production)."""
+
+    connection: Connection
+    given_ms: Callable[[], str] = str
+
+    async def register(self, workspace: str, group: str, partitions: int = PARTITIONS, start: str = OLDEST) -> bool:
+        """Let a group read from `start` on: `OLDEST`, `NEXT` or a position; return whether it is new.
+
+        Raises:
+            Conflict: it has another number of partitions.
+            LimitReached: there are 32 groups.
+            ValueError: the name is none of a group, `[a-z0-9._-]{1,64}`.
+        """
+        if not _NAME.match(group):
+            raise ValueError(f"a group is named [a-z0-9._-]{{1,64}}, not {group[:80]!r}")
+        return bool(await self.connection.run(REGISTER, workspace, group, partitions, start))
+
+    async def take(self, workspace: str, group: str, holder: str, lease_ms: int) -> Taken:
+        """Hold what is held for `lease_ms` from now, and take what is free, up to a fair share.
+
+        Raises:
+            NotFound: there is no such group.
+        """
+        if not 0 < lease_ms <= LEASE_MAX_MS:
+            raise ValueError(f"a lease of a partition lasts up to {LEASE_MAX_MS} ms, not {lease_ms}")
+        share, *told = await self.connection.run(TAKE, workspace, self.given_ms(), group, holder, lease_ms)
+        rows = (told[at : at + 3] for at in range(0, len(told), 3))
+        return Taken(share, [Cursor(partition, position.decode(), fence) for partition, position, fence in rows])
+
+    async def commit(self, workspace: str, mark: Mark, lease_ms: int) -> None:
+        """Move a cursor on to what was handled, and hold it longer.
+
+        Raises:
+            Stale: the partition changed hands; the position is as the new holder knows it.
+        """
+        await self.connection.run(COMMIT, workspace, self.given_ms(), *mark.arguments, lease_ms)
+
+    async def release(self, workspace: str, group: str, holder: str, cursor: Cursor) -> None:
+        """Let a partition go, if it is still held."""
+        await self.connection.run(RELEASE, workspace, group, cursor.partition, holder, cursor.fence)
+
+    async def leave(self, workspace: str, group: str, holder: str) -> None:
+        """Let everything go."""
+        await self.connection.run(LEAVE, workspace, group, holder)
+
+    async def note(self, workspace: str, group: str, holder: str, term: int, position: str) -> None:
+        """Tell how far a reader is whose position lives elsewhere.
+
+        Raises:
+            Stale: another noted under a higher term.
+        """
+        await self.connection.run(NOTE, workspace, group, holder, term, position)
+
+    async def gap(self, workspace: str, group: str, partition: int, after: str, to: str) -> None:
+        """Note and tell that what lay behind `after`, up to `to`, was gone before the group had read it."""
+        origin = Origin(workspace, given_ms=self.given_ms())
+        await self.connection.change(GAP, origin, group, partition, after, to)
+
+    async def acknowledge(self, workspace: str, group: str) -> int:
+        """Say that somebody made up for the gaps of a group; return how many there were."""
+        return int(await self.connection.run(ACKNOWLEDGE, workspace, group))
+
+    async def drop(self, workspace: str, group: str) -> bool:
+        """Let a group read no more; return whether there was one."""
+        return bool(await self.connection.run(DROP, workspace, group))
+
+    async def groups(self, workspace: str) -> dict[str, int]:
+        """Return the groups and their partitions; 0 for one whose position lives elsewhere."""
+        told = await self.connection.run(GROUPS, workspace)
+        return {name.decode(): int(count) for name, count in zip(told[::2], told[1::2], strict=True)}
+
+    async def lag(self, workspace: str, group: str) -> list[Lag]:
+        """Return where a group stands in each partition; at most 1,000 events are looked at."""
+        whole, *told = await self.connection.run(LAG, workspace, self.given_ms(), group)
+        rows = ([_text(each) for each in told[at : at + 8]] for at in range(0, len(told), 8))
+        return [Lag._make((group, *row, bool(whole))) for row in rows]
+
+
+def _text(value: bytes | int) -> str | int:
+    return value.decode() if isinstance(value, bytes) else value

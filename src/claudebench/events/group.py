@@ -1,0 +1,316 @@
+"""A group at work in one process: its share of the partitions, one reader for all, each partition in its order.
+
+    hold     every third of the lease: take, and give back what is beyond the share, each between two events
+    read     page by page from the lowest place of all that is held; a partition takes what is behind its own place
+    handle   one event at a time; what the handler raises is retried in place, so that nothing overtakes it
+    commit   when a partition has nothing left, every `COMMIT_EVERY` events, and where nothing of it came by
+
+Nothing is begun under a lease that may be over by this process's own clock: after a pause the partition waits until the
+store has said again whose it is. What had begun before is refused when it commits, or marks (`Mark`), if another took
+over. An event is delivered at least once; whoever wants to give up on one catches its errors and decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from claudebench.errors import ClaudeBenchError, Stale, TimedOut, Unavailable
+from claudebench.events.cursor import OLDEST, PARTITIONS, Cursor, Mark, partition_of
+from claudebench.events.position import number
+from claudebench.telemetry.sparse import Sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from claudebench.events.cursor import Cursors, Taken
+    from claudebench.events.log import EventLog, Page
+    from claudebench.events.model import Event
+
+    Handler = Callable[[Event, Mark], Awaitable[object]]
+
+LEASE_MS = 5_000
+PAGE, QUEUE_MAX, COMMIT_EVERY = 200, 1_000, 100
+POLL_S = 0.1
+BACKOFF_S = (0.05, 0.2, 1.0, 5.0)
+_failed = Sparse.to_log("error")
+
+
+@dataclass(slots=True)
+class Partition:
+    """A partition in our hands.
+
+    `seen` is how far the log was read for it, `handled` the last event handled, `committed` what the store knows.
+    """
+
+    cursor: Cursor
+    until_s: float
+    seen: str
+    committed: str
+    handled: str = ""
+    waiting: deque[Event] = field(default_factory=deque)
+    uncommitted: int = 0
+    is_busy: bool = False
+    is_given: bool = False
+    work: asyncio.Event = field(default_factory=asyncio.Event)
+    renewed: asyncio.Event = field(default_factory=asyncio.Event)
+    worker: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was read is handled."""
+        return not self.waiting and not self.is_busy
+
+    def renew(self, until_s: float) -> None:
+        """Trust the lease until a time of this process's clock."""
+        self.until_s = until_s
+        self.renewed.set()
+        self.renewed.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What a group is: its name in a workspace, what handles its events, and under which bounds."""
+
+    workspace: str
+    name: str
+    handler: Handler
+    partitions: int = PARTITIONS
+    start: str = OLDEST
+    lease_ms: int = LEASE_MS
+
+
+class Group:
+    """This process's part in a group."""
+
+    def __init__(self, log: EventLog, cursors: Cursors, holder: str, reader: Reader) -> None:
+        """Take the log, its cursors, the name of this process, and what is to be read."""
+        self.held: dict[int, Partition] = {}
+        self._log, self._cursors, self._holder, self._reader = log, cursors, holder, reader
+        self._lease_s = reader.lease_ms / 1000
+        self._woken = asyncio.Event()
+        self._handing_over: set[asyncio.Task[None]] = set()
+        self._ending: dict[int, asyncio.Task[None]] = {}  # by partition, who worked on it before
+
+    def wake(self) -> None:
+        """Look at the log now: something was written, or there is room again."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Take part until it is cancelled; then let go what is held. A store that is away is met again.
+
+        Raises:
+            ExceptionGroup: the group exists with other partitions, or there are too many groups.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hold(), name=f"hold {self._reader.name}")
+                tasks.create_task(self._read(), name=f"read {self._reader.name}")
+        finally:
+            for partition in list(self.held.values()):
+                await self._stop(partition)
+            with suppress(ClaudeBenchError):
+                await self._cursors.leave(self._reader.workspace, self._reader.name, self._holder)
+
+    # -- holding
+
+    async def _hold(self) -> None:
+        reader = self._reader
+        await self._register()
+        while True:
+            with suppress(ClaudeBenchError):
+                asked_s = monotonic()
+                taken = await self._cursors.take(reader.workspace, reader.name, self._holder, reader.lease_ms)
+                self._keep(taken, asked_s + self._lease_s)
+                await self._commit_idle()
+            await asyncio.sleep(self._lease_s / 3)
+
+    async def _register(self) -> None:
+        reader = self._reader
+        while True:
+            try:
+                await self._cursors.register(reader.workspace, reader.name, reader.partitions, reader.start)
+            except (Unavailable, TimedOut):
+                await asyncio.sleep(POLL_S)
+            else:
+                return
+
+    def _keep(self, taken: Taken, until_s: float) -> None:
+        """Bring what we work on into line with what we hold."""
+        held = {cursor.partition: cursor for cursor in taken.cursors}
+        for number_, partition in list(self.held.items()):
+            if number_ not in held or held[number_].fence != partition.cursor.fence:
+                self._lose(partition)
+        for number_, cursor in held.items():
+            if number_ not in self.held:
+                self._begin(cursor, until_s)
+            self.held[number_].renew(until_s)
+        kept = [each for each in self.held.values() if not each.is_given]
+        for partition in kept[taken.share :]:
+            self._give_back(partition)
+        self.wake()
+
+    def _begin(self, cursor: Cursor, until_s: float) -> None:
+        partition = Partition(cursor, until_s, cursor.position, cursor.position)
+        former = self._ending.pop(cursor.partition, None)
+        partition.worker = asyncio.create_task(self._work(partition, former), name=f"partition {cursor.partition}")
+        self.held[cursor.partition] = partition
+
+    def _lose(self, partition: Partition) -> None:
+        """Work on it no more; another does, or will."""
+        if self.held.get(partition.cursor.partition) is partition:
+            del self.held[partition.cursor.partition]
+        if partition.worker and partition.worker is not asyncio.current_task():
+            partition.worker.cancel()
+            self._ending[partition.cursor.partition] = partition.worker
+
+    def _give_back(self, partition: Partition) -> None:
+        """Let go what is beyond our share, once what has begun is over."""
+        partition.is_given = True
+        partition.waiting.clear()
+        partition.work.set()
+        task = asyncio.create_task(self._hand_over(partition), name="hand over")
+        self._handing_over.add(task)
+        task.add_done_callback(self._handing_over.discard)
+
+    async def _hand_over(self, partition: Partition) -> None:
+        if partition.worker:
+            await asyncio.wait((partition.worker,))
+        with suppress(ClaudeBenchError):
+            await self._release(partition)
+        self._lose(partition)
+
+    async def _release(self, partition: Partition) -> None:
+        reader = self._reader
+        await self._cursors.release(reader.workspace, reader.name, self._holder, partition.cursor)
+
+    async def _stop(self, partition: Partition) -> None:
+        self._lose(partition)
+        if partition.worker:
+            await asyncio.wait((partition.worker,))
+        if partition.uncommitted:
+            with suppress(Stale):
+                await self._commit(partition, partition.handled)
+
+    # -- reading
+
+    async def _read(self) -> None:
+        while True:
+            self._woken.clear()
+            more = False
+            with suppress(ClaudeBenchError):
+                more = await self._read_page()
+            if not more:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), POLL_S)
+
+    async def _read_page(self) -> bool:
+        """Read on for all that is held; return whether to go on at once."""
+        reading = [each for each in self.held.values() if not each.is_given]
+        if not reading or any(len(each.waiting) >= QUEUE_MAX for each in reading):
+            return False
+        after = min((each.seen for each in reading), key=number)
+        page = await self._log.page(self._reader.workspace, after, PAGE)
+        for partition in list(self._behind(after)):
+            if number(partition.seen) < number(page.trimmed):
+                await self._tell_gap(partition, page.trimmed)
+        self._deal(page, after)
+        return page.more
+
+    def _behind(self, after: str) -> Iterator[Partition]:
+        """Yield what a page read from there is for; what was taken meanwhile may have to begin earlier."""
+        return (each for each in self.held.values() if number(each.seen) >= number(after) and not each.is_given)
+
+    async def _tell_gap(self, partition: Partition, to: str) -> None:
+        reader, at = self._reader, partition.cursor.partition
+        await self._cursors.gap(reader.workspace, reader.name, at, partition.seen, to)
+
+    def _deal(self, page: Page, after: str) -> None:
+        reading = {each.cursor.partition: each for each in self._behind(after)}
+        for event in page.events:
+            at = partition_of(event.partition_key or event.subject, self._reader.partitions)
+            partition = reading.get(at)
+            if partition and number(event.id) > number(partition.seen):
+                partition.waiting.append(event)
+                partition.work.set()
+        for partition in reading.values():
+            partition.seen = max(partition.seen, page.trimmed, page.next, key=number)
+
+    # -- handling
+
+    async def _work(self, partition: Partition, former: asyncio.Task[None] | None) -> None:
+        """Handle what waits until the partition is lost or given back; begin when who worked on it before has ended."""
+        if former:
+            await asyncio.wait((former,))
+        try:
+            while not partition.is_given:
+                await self._empty(partition)
+                self.wake()
+                partition.work.clear()
+                if not partition.is_given:
+                    await partition.work.wait()
+        except Stale:
+            self._lose(partition)
+
+    async def _empty(self, partition: Partition) -> None:
+        """Handle what waits, one after the other."""
+        while partition.waiting:
+            await self._trust(partition)
+            if not partition.waiting:
+                return
+            partition.is_busy = True
+            event = partition.waiting.popleft()
+            await self._handle(event, partition)
+            partition.is_busy = False
+            partition.handled, partition.uncommitted = event.id, partition.uncommitted + 1
+            if not partition.waiting or partition.uncommitted >= COMMIT_EVERY:
+                await self._commit(partition, event.id)
+
+    async def _trust(self, partition: Partition) -> None:
+        """Wait until the lease is known to run, should it be over by our own clock."""
+        while monotonic() >= partition.until_s:
+            await partition.renewed.wait()
+
+    async def _handle(self, event: Event, partition: Partition) -> None:
+        mark, tries = self._mark(partition, event.id), 0
+        while True:
+            try:
+                await self._reader.handler(event, mark)
+            except Stale:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing may overtake this event
+                _failed("a handler of events failed and is tried again", group=self._reader.name, exc_info=error)
+            else:
+                return
+            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+            await self._trust(partition)
+            tries += 1
+
+    async def _commit(self, partition: Partition, position: str) -> None:
+        """Tell the store how far we are; one that is away is told next time."""
+        asked_s = monotonic()
+        try:
+            await self._cursors.commit(self._reader.workspace, self._mark(partition, position), self._reader.lease_ms)
+        except Stale:
+            raise
+        except ClaudeBenchError:
+            return
+        partition.committed, partition.uncommitted = position, 0
+        partition.renew(asked_s + self._lease_s)
+
+    async def _commit_idle(self) -> None:
+        """Move on where nothing of the partition came by, so that the log can be trimmed."""
+        for partition in list(self.held.values()):
+            if partition.is_idle and not partition.is_given and partition.seen != partition.committed:
+                try:
+                    await self._commit(partition, partition.seen)
+                except Stale:
+                    self._lose(partition)
+
+    def _mark(self, partition: Partition, position: str) -> Mark:
+        cursor = partition.cursor
+        return Mark(self._reader.name, cursor.partition, self._holder, cursor.fence, position)
