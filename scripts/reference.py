@@ -40,6 +40,7 @@ from claudebench.transports import sse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from claudebench.events.model import EventType
     from claudebench.rpc.command import Command
     from claudebench.store.script import Script
 
@@ -235,15 +236,29 @@ def events() -> str:
     about = (
         "The catalogue. Every event is appended by the script that makes the change, in the same atom; a guard's "
         "decision and a handler's own event are such changes themselves. An event carries `id` (its position in the "
-        "stream of the workspace), `type`, `subject`, `actor`, `payload`, `time` and the trace of the request. Types "
-        "that begin with `x.<app>.` are those of apps, which declare them."
+        "stream of the workspace), `type`, `subject`, `actor`, `payload`, `time`, perhaps `partitionKey`, and the "
+        "trace of the request. Types that begin with `x.` are anybody's (`event.emit`), `x.<app>.` those of an app."
     )
     found = writers()
     rows = (
         (_code(name), each.meaning, ", ".join(_code(path) for path in sorted(found.get(name, ()))))
         for name, each in sorted(CATALOGUE.types.items())
     )
-    return page("Events", about, table("type,meaning,written by", rows))
+    payloads = (_event_section(each) for _, each in sorted(CATALOGUE.types.items()))
+    inner = {each.__name__: each for type_ in CATALOGUE.types.values() for each in _inner(type_.payload)}
+    return page(
+        "Events",
+        about,
+        table("type,meaning,written by", rows),
+        *payloads,
+        ["## Types"],
+        *(_type_section(inner[name]) for name in sorted(inner)),
+    )
+
+
+def _event_section(type_: EventType) -> list[str]:
+    fields = table("field,type,default,meaning", _fields(type_.payload))
+    return [f"## {type_.name}", "", inspect.getdoc(type_.payload) or "", "", *fields]
 
 
 # -- frames

@@ -33,18 +33,18 @@ from claudebench.events.model import Catalogue
 from claudebench.events.spool import Spool
 from claudebench.events.tailer import Tailer
 from claudebench.events.trim import Trimming
+from claudebench.hooks import events as hook_events
 from claudebench.hooks import examples as hook_examples
 from claudebench.hooks import handlers as hook_handlers
-from claudebench.hooks import requests as hook_requests
 from claudebench.hooks.chain import Chain, Link
 from claudebench.hooks.guard import Guard
 from claudebench.hooks.record import DecisionRecord
 from claudebench.hooks.registration import is_hook, links_of
 from claudebench.hooks.rulebook import GUARD, Rulebook, builtin
 from claudebench.hooks.signature import Signature
+from claudebench.instances import events as instance_events
 from claudebench.instances import examples as instance_examples
 from claudebench.instances import handlers as instance_handlers
-from claudebench.instances import model as instance_model
 from claudebench.instances import record as instance_record
 from claudebench.instances import store as instance_store
 from claudebench.instances.record import InstanceRecord
@@ -84,9 +84,9 @@ from claudebench.system import examples as system_examples
 from claudebench.system import handlers as system_handlers
 from claudebench.system import records as system_records
 from claudebench.system.observer import Observer
+from claudebench.tasks import events as task_events
 from claudebench.tasks import examples as task_examples
 from claudebench.tasks import handlers as task_handlers
-from claudebench.tasks import model as task_model
 from claudebench.tasks import recorded as task_recorded
 from claudebench.tasks import store as task_store
 from claudebench.tasks.recorded import TaskRecord
@@ -135,9 +135,9 @@ TOLD = {
     **audit_examples.TOLD,
 }
 EVENTS = (
-    *task_model.EVENTS,
-    *instance_model.EVENTS,
-    *hook_requests.EVENTS,
+    *task_events.EVENTS,
+    *instance_events.EVENTS,
+    *hook_events.EVENTS,
     *event_model.EVENTS,
     *record_mending.FACTS,
     *REFUSAL_EVENTS,
@@ -292,6 +292,7 @@ class App:
             known=workspaces.known,
             rooms=rooms,
             mending=Mending(stream, database, rooms),
+            cursors=Cursors(self.connection),
             trail=self.trail,
         )
 

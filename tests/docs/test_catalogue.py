@@ -64,6 +64,24 @@ def test_every_event_of_the_catalogue_is_written() -> None:
     assert not CATALOGUE.types.keys() - _writers().keys()
 
 
+@pytest.mark.parametrize("name", CATALOGUE.types)
+def test_every_event_says_what_it_carries(name: str) -> None:
+    """An event of ours has a payload type that takes no field it does not name."""
+    payload = CATALOGUE.types[name].payload
+    assert payload
+    assert payload.__struct_config__.forbid_unknown_fields
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [("task.vanished", b"{}"), ("task.deleted", b'{"id":"t-1","by":"w"}'), ("task.deleted", b"{}"), ("x.a", b"{")],
+)
+def test_what_is_not_declared_is_found(name: str, payload: bytes) -> None:
+    """A type that nobody declared fails, as do a field too many, one too few, and what is no JSON."""
+    with pytest.raises(ValueError, match=r"declared|unknown field|missing required|malformed|truncated"):
+        CATALOGUE.check(name, payload)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_declaration_has_its_place(page: str) -> None:
     """Each command, command line, error, event, key, script and setting stands on its reference page by name."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from tests.model.plain_cursors import PlainCursors
 from tests.scripts import invariants
@@ -264,5 +265,5 @@ def test_the_cursors_are_their_model_for_long(store_socket: str) -> None:
 @pytest.mark.parametrize("planted", BUGS, indirect=True)
 def test_a_planted_bug_is_found(store_socket: str, planted: str) -> None:
     """The machine finds each of these bugs, if somebody plants it in the scripts."""
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, Flaky)):  # which bug shows when depends on the ids that the store gives
         run(store_socket, 300, 60, phases=[Phase.generate])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from claudebench.app import CATALOGUE
 from claudebench.events.position import number
 from claudebench.store.keys import prefix
 from claudebench.tasks.model import Row, Stored
@@ -50,6 +51,7 @@ class Event:
     subject: str
     actor: str
     payload: dict[str, Any]
+    raw: bytes = b""
 
 
 @dataclass(slots=True)
@@ -114,7 +116,14 @@ def problems(found: Snapshot) -> list[str]:
 
 def problems_now(found: Snapshot, once_completed: set[str]) -> list[str]:
     """Return what must hold of a workspace and does not, given which tasks were ever completed."""
-    return [*_indexes(found), *_rows(found), *_dependencies(found, once_completed), *_presence(found), *_cursors(found)]
+    return [
+        *_indexes(found),
+        *_rows(found),
+        *_dependencies(found, once_completed),
+        *_presence(found),
+        *_cursors(found),
+        *_events(found),
+    ]
 
 
 def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
@@ -161,10 +170,9 @@ def _texts(flat: list[bytes]) -> dict[str, str]:
 
 def _event(position: bytes, flat: list[bytes]) -> Event:
     fields = _pairs(flat)
-    payload = json.loads(fields["payload"])
-    return Event(
-        position.decode(), fields["type"].decode(), fields["subject"].decode(), fields["actor"].decode(), payload
-    )
+    raw = fields["payload"]
+    type_, subject, actor = (fields[name].decode() for name in ("type", "subject", "actor"))
+    return Event(position.decode(), type_, subject, actor, json.loads(raw), raw)
 
 
 def rank(row: Row, n: int) -> int:
@@ -275,6 +283,15 @@ def _cursors(found: Snapshot) -> Iterator[str]:
     yield from (f"there is a gap of {key}, which is no cursor" for key in sorted(gaps - wanted))
     if found.events and number(found.events[0].position) <= number(found.trimmed):
         yield f"the log begins with {found.events[0].position} and says that it was cut up to {found.trimmed}"
+
+
+def _events(found: Snapshot) -> Iterator[str]:
+    """Check that each event is declared and carries what its type says."""
+    for event in found.events:
+        try:
+            CATALOGUE.check(event.type, event.raw)
+        except ValueError as error:
+            yield f"{event.type} at {event.position}: {error}"
 
 
 def _history(found: Snapshot) -> Iterator[str]:

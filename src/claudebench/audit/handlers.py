@@ -10,7 +10,7 @@ from msgspec import UNSET
 from claudebench.audit import model
 from claudebench.errors import Unavailable
 from claudebench.events.log import EventLog
-from claudebench.events.model import EventType
+from claudebench.events.model import EventType, Payload
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.record.audit import Head
 from claudebench.rpc.command import handler
@@ -25,7 +25,19 @@ if TYPE_CHECKING:
 
 A, DERIVED = Pattern.CENTRALIZED, Consistency.DERIVED
 BYTES_MAX = 1_048_576
-EVENTS = (EventType("audit.accepted", "the operator made the newest row of the audit its head, whatever was found"),)
+
+
+class Accepted(Payload):
+    """The new head, and why."""
+
+    seq: int
+    mac: str
+    reason: str
+
+
+EVENTS = (
+    EventType("audit.accepted", "the operator made the newest row of the audit its head, whatever was found", Accepted),
+)
 _encode = msgspec.json.Encoder().encode
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -43,12 +43,17 @@ class Trace(msgspec.Struct, rename="camel", omit_defaults=True):
     role: str = ""
 
 
+class Payload(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What events of one type carry, and nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One entry of the catalogue."""
+    """One entry of the catalogue; an app may leave open what its events carry."""
 
     name: str
     meaning: str
+    payload: type[msgspec.Struct] | None = None
 
 
 class Catalogue:
@@ -62,5 +67,25 @@ class Catalogue:
         """Tell whether an event of this type may be written."""
         return name in self.types or name.startswith(OWN_PREFIX)
 
+    def check(self, name: str, payload: bytes) -> None:
+        """Tell whether an event is one of the catalogue and carries what its type says.
 
-EVENTS = (EventType("cursor.gap", "events went from the log before a group had read them"),)
+        Raises:
+            ValueError: it is not, or does not.
+        """
+        if not self.admits(name):
+            raise ValueError(f"no event type {name!r} is declared")
+        type_ = self.types[name].payload if name in self.types else None
+        msgspec.json.decode(payload, type=type_ or Any)
+
+
+class Gap(Payload):
+    """What a group lost: what lay behind `from`, up to `to`."""
+
+    group: str
+    partition: int
+    from_: str = msgspec.field(name="from")
+    to: str
+
+
+EVENTS = (EventType("cursor.gap", "events went from the log before a group had read them", Gap),)

@@ -7,18 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from claudebench.events.model import EventType
 from claudebench.rpc.envelope import Name, NoInstanceId
 
 Tool = Annotated[str, Meta(min_length=1, max_length=256)]
-
-EVENTS = (
-    EventType("hook.decided", "the guard judged a tool call before it ran"),
-    EventType("hook.unrecorded", "so many decisions are in no record: the store was away until the spool was full"),
-    EventType("hook.tool_used", "a tool call ended"),
-    EventType("hook.prompted", "a person or a program gave an agent a prompt"),
-    EventType("hook.todos_written", "an agent wrote its todo list"),
-)
 
 
 class HookRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):

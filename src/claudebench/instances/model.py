@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from claudebench.events.model import EventType
 from claudebench.rpc.envelope import InstanceId
 
 Role = Annotated[
@@ -17,13 +16,6 @@ State = Literal["ACTIVE", "SUSPECT", "OFFLINE"]
 
 BEATS, MISSED_MAX = 5, 2
 DOC_MAX = 65_536
-
-EVENTS = (
-    EventType("instance.registered", "an instance is there, with these roles and this capacity"),
-    EventType("instance.online", "an instance that was OFFLINE was heard of again, as a new incarnation"),
-    EventType("instance.offline", "an instance was silent for its deadAfterMs; what it held is free"),
-    EventType("instance.unregistered", "an instance left; what it held is free"),
-)
 
 
 class SystemRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):

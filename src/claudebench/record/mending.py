@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from sqlalchemy import and_, func, or_, select, tuple_, update
 
-from claudebench.events.model import EventType
+from claudebench.events.model import EventType, Payload
 from claudebench.record.entry import START, id_of
 from claudebench.record.tables import EVENTS, POSITION
 from claudebench.record.writing import FILL
@@ -33,12 +33,41 @@ if TYPE_CHECKING:
     from claudebench.record.room import Part, Room
     from claudebench.record.stream import Page, Stream
 
+
+class LostEvent(msgspec.Struct):
+    """An event that the store has no more."""
+
+    id: str
+    type: str
+    subject: str
+
+
+class RolledBack(Payload):
+    """What lay behind `from`, up to `to`, is lost: `total` events, of which the first 100 are named."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    total: int
+    lost: list[LostEvent]
+
+
+class Gap(Payload):
+    """What lay behind `from`, up to `to`, was never recorded."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+
+
 FACTS = (
     EventType(
-        "store.rolled_back", "the store has lost these events, which the record had seen; what they did is undone"
+        "store.rolled_back",
+        "the store has lost these events, which the record had seen; what they did is undone",
+        RolledBack,
     ),
     EventType(
-        "record.gap", "events were cut from the log before the record had read them; type: claudebench record rebuild"
+        "record.gap",
+        "events were cut from the log before the record had read them; type: claudebench record rebuild",
+        Gap,
     ),
 )
 NAMED_MAX = 100

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from claudebench.events.cursor import Cursors
     from claudebench.record.database import Database
     from claudebench.record.entry import Position
     from claudebench.record.mending import Mending
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("claudebench")
 ROLE = "projector"
+GROUP = "record"
 LEASE_MS = 5_000
 RENEW_S, ASK_S = 1.0, 0.5
 EVENTS_MAX = 1_000
@@ -97,6 +99,7 @@ class Projector:
     known: Callable[[], Sequence[str]]
     rooms: Sequence[Room]
     mending: Mending
+    cursors: Cursors
     trail: Trail | None = None
     trouble: str = ""
     figures: Figures = field(default_factory=Figures)
@@ -249,7 +252,7 @@ class Projector:
                 await self.mending.counter(name)
                 if gap == writing.FILL:
                     await self.mending.fill(name)
-                await self._note(name)
+                await self._note(name, id_)
                 self.readings[name] = Reading(id_)
 
     async def _look_at_gaps(self) -> None:
@@ -268,15 +271,20 @@ class Projector:
             reading.id = await self.mending.cut(workspace, page)
         elif page.raw:
             reading.id = await self._write(workspace, reading.id, page)
-            await self._note(workspace)
+            await self._note(workspace, reading.id)
         reading.saw(more=not page.is_whole)
         busy = bool(page.raw)
         reading.pause_s = LINGER_S if busy else min(reading.pause_s * 2, IDLE_MAX_S)
         reading.at_s = monotonic() + (reading.pause_s if page.is_whole else 0.0)
         self.figures.busy_s += monotonic() - began
 
-    async def _note(self, workspace: str) -> None:
-        """Note the head of the audit, behind the commit; at the beginning that of whoever wrote before us."""
+    async def _note(self, workspace: str, position: str) -> None:
+        """Note behind the commit how far we are, so that nothing is trimmed unrecorded, and the head of the audit.
+
+        At the beginning this is what whoever wrote before us has come to.
+        """
+        if self.held:
+            await self.cursors.note(workspace, GROUP, self.owner, self.held.term, position)
         if self.trail:
             await self.trail.note(workspace)
 

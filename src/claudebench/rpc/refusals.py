@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from claudebench.errors import Blocked, ClaudeBenchError, Unauthorized
-from claudebench.events.model import EventType, Trace
+from claudebench.events.model import EventType, Payload, Trace
 from claudebench.events.spool import SIZE
 from claudebench.store.origin import Origin
 
@@ -26,11 +26,25 @@ if TYPE_CHECKING:
     from claudebench.events.spool import Spool
     from claudebench.rpc.context import Caller
 
+
+class Noted(Payload, kw_only=True):
+    """Calls of one caller, at the gate or to a command; what is empty is absent. `kinds` adds up to `count`."""
+
+    caller: str
+    outcome: str = ""
+    count: int
+    kinds: dict[str, int]
+    code: int = 0
+    message: str = ""
+    path: str = ""
+    command: str = ""
+
+
 EVENTS = (
     EventType(
-        "security.refused", "somebody was turned away: by Host, Origin, token, role, or by a hook; `count` times"
+        "security.refused", "somebody was turned away: by Host, Origin, token, role, or by a hook; `count` times", Noted
     ),
-    EventType("operator.commanded", "a command that is the operator's was run; `count` times"),
+    EventType("operator.commanded", "a command that is the operator's was run; `count` times", Noted),
 )
 CODES = frozenset({Unauthorized.code, Blocked.code})
 CALLERS_MAX = 16

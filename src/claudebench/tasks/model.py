@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from claudebench.events.model import EventType
 from claudebench.instances.model import Role
 from claudebench.rpc.envelope import InstanceId
 from claudebench.telemetry.time import iso
@@ -29,21 +28,6 @@ TimeoutMs = Annotated[int, Meta(ge=0, le=60_000)]
 
 RESULT_MAX = METADATA_MAX = 65_536
 DEFAULT_PRIORITY, DEFAULT_ATTEMPTS = 50, 3
-
-EVENTS = (
-    EventType("task.created", "a task was added, free for whoever may take it"),
-    EventType("task.assigned", "a task was reserved for one instance"),
-    EventType("task.claimed", "an instance began a task; its epoch fences everyone before it"),
-    EventType("task.completed", "the holder said that the task is done"),
-    EventType("task.failed", "the holder said that it failed, or no attempt was left"),
-    EventType("task.returned", "a task is free again: released, unassigned, failed with a retry, or its owner is gone"),
-    EventType("task.updated", "the text, the priority or keys of the metadata of a task have other values"),
-    EventType("task.reopened", "a finished task is to be done once more"),
-    EventType("task.unblocked", "everything that a task waited for is completed"),
-    EventType("task.awaited", "something that a task waits for is completed, or can be again; it waits for more"),
-    EventType("task.blocked", "something that a task waits for failed or was deleted"),
-    EventType("task.deleted", "a task was removed"),
-)
 
 
 class Request(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
