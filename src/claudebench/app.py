@@ -80,6 +80,7 @@ from claudebench.store.origin import Origin
 from claudebench.store.script import ScriptError
 from claudebench.store.server import EmbeddedStore
 from claudebench.store.workspaces import Workspaces
+from claudebench.system import events as system_events
 from claudebench.system import examples as system_examples
 from claudebench.system import handlers as system_handlers
 from claudebench.system import records as system_records
@@ -108,6 +109,7 @@ COMMANDS = (
     *instance_handlers.COMMANDS,
     *hook_handlers.COMMANDS,
     *system_handlers.COMMANDS,
+    *system_events.COMMANDS,
     *system_records.COMMANDS,
     *audit_handlers.COMMANDS,
     *openrpc.COMMANDS,

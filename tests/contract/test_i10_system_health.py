@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STATUSES = ["healthy", "degraded", "unhealthy"]
-SERVICES = {"redis", "disk", "memory", "record"}
+SERVICES = {"redis", "disk", "memory", "log", "record", "audit"}
 
 
 @row("I.10.1")

@@ -300,6 +300,36 @@ async def test_a_change_under_a_key_is_done_once(shell: Shell) -> None:
     assert again == first
 
 
+async def test_a_limit_is_filled_from_further_on(shell: Shell) -> None:
+    """`--limit 1` of a type that comes late shows it; a list is followed until it has as many as were asked for."""
+    for _ in range(1_100):
+        await shell.call("event.emit", type="x.noise")
+    await shell.call("event.emit", type="x.signal", subject="s")
+    await shell.call("event.emit", type="x.signal", subject="t")
+
+    one = await shell.json("event", "list", "--limit", "1", "--types", "x.signal")
+    both = await shell.json("event", "list", "--types", "x.signal,x.signal.*")
+
+    assert [event["subject"] for event in one["events"]] == ["s"]
+    assert [event["subject"] for event in both["events"]] == ["s", "t"]
+    assert (await shell("event", "list", "--subject", "t")).out.splitlines()[-1].split("\t")[2:4] == ["x.signal", "t"]
+
+
+async def test_events_of_ones_own_and_their_readers(shell: Shell) -> None:
+    """`emit` tells, `lag` shows who reads; a type that no event has is a misuse that names the one meant."""
+    told = await shell.json("event", "emit", "x.build.done", "--subject", "b-7", "--payload", "ok=true")
+    (event,) = (await shell.json("event", "list"))["events"]
+    assert (event["id"], event["payload"]) == (told["id"], {"ok": True})
+
+    lag = await shell("event", "lag")
+    assert (lag.code, f"the log ends at {told['id']}" in lag.err) == (DONE, True)
+    assert (await shell.json("event", "lag"))["groups"] == []
+    wrong = await shell("event", "list", "--types", "task.complet")
+    assert (wrong.code, "did you mean task.completed?" in wrong.err) == (USAGE, True)
+    assert (await shell("event", "emit", "task.completed")).code == USAGE
+    assert (await shell("event", "lag", "--group", "nobody")).code == NOT_FOUND
+
+
 async def test_tail_shows_what_happens_and_ends_by_ctrl_c(shell: Shell) -> None:
     """An event that is made while `event tail` runs is printed as a line of JSON; Ctrl-C ends it with 0."""
     process = await _start(shell, "event", "tail", "--types", "task.created", "--json")

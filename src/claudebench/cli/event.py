@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from claudebench.cli.client import Client
 
+MODEL = "claudebench.system.model"
+ASK = ("sessionId", "instanceId", "timestamp", "metadata")
 app = verbs()
 
 declare(
@@ -26,13 +28,32 @@ declare(
     Verb(
         name="list",
         command="event.list",
-        request="claudebench.system.model:EventList",
+        request=f"{MODEL}:EventList",
         about="List events, oldest first, from the beginning or behind a position.",
-        example="claudebench event list --types task.completed,task.failed --all",
-        hidden=("sessionId", "instanceId", "timestamp", "metadata"),
+        example="claudebench event list --types 'task.*' --subject t-1",
+        hidden=ASK,
         changes=False,
         pages=Pages(items="events", ask="after", next="nextAfter"),
         show=show.events,
+    ),
+    Verb(
+        name="emit",
+        command="event.emit",
+        request=f"{MODEL}:Emit",
+        about="Tell everybody who reads the log something of your own.",
+        example="claudebench event emit x.build.done --subject build-7 --payload ok=true",
+        arguments=("type",),
+        hidden=tuple(name for name in ASK if name != "instanceId"),
+    ),
+    Verb(
+        name="lag",
+        command="event.lag",
+        request=f"{MODEL}:EventLag",
+        about="Show how far the groups that read the log are.",
+        example="claudebench event lag",
+        hidden=ASK,
+        changes=False,
+        show=show.lags,
     ),
 )
 
@@ -78,6 +99,7 @@ def _events(client: Client, after: str | None, types: list[str]) -> Iterator[dic
                 elif kind:
                     yield json.loads(block["data"])
         except Unavailable as error:
+            error.outcome = "not_done"
             error.args = (f"{error.message}; go on with --after {position or BEGINNING}",)
             raise
 

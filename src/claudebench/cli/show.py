@@ -125,9 +125,30 @@ EVENT_COLUMNS = ("position", "time", "type", "subject", "actor", "payload")
 
 def events(answer: dict[str, Any]) -> None:
     """Print a page of the log."""
+    if trimmed := answer.get("trimmed"):
+        note(f"the log was trimmed: what is up to {trimmed} is gone")
     table(EVENT_COLUMNS, map(event, answer["events"]))
     if answer["hasMore"]:
         note(f"more may follow: --all, or --after {answer['nextAfter']}")
+
+
+LAG_COLUMNS = ("group", "partition", "position", "holder", "fence", "behind", "oldest ms", "gap")
+
+
+def lags(answer: dict[str, Any]) -> None:
+    """Print how far groups are, partition by partition."""
+    table(LAG_COLUMNS, (_lag(group, each) for group in answer["groups"] for each in group["partitions"]))
+    note(f"the log ends at {answer['last'] or 'its beginning'}" + _cut(answer["trimmed"]))
+
+
+def _cut(trimmed: str) -> str:
+    return f" and was trimmed up to {trimmed}" if trimmed else ""
+
+
+def _lag(group: dict[str, Any], each: dict[str, Any]) -> tuple[Any, ...]:
+    behind = f"{'' if group['behindExact'] else 'at least '}{each['behind']}"
+    counts = (each["fence"], behind, each["behindMs"])
+    return group["group"], each["partition"], each["position"], each.get("holder"), *counts, each.get("gap")
 
 
 def event(told: dict[str, Any]) -> tuple[Any, ...]:

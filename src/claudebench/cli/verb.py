@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from inspect import Parameter, Signature
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -58,7 +59,7 @@ MEANINGS = {
     "timeoutMs": "How long to wait for the record to have seen it, in milliseconds",
     "text": "What is to be done",
     "textPrefix": "Only those whose text begins so",
-    "types": "Only these types of event",
+    "types": "Only these types of event, such as task.* or task.failed",
     "workerId": "Who holds it",
 }
 
@@ -275,7 +276,10 @@ def _run(verb: Verb, places: list[Place], words: dict[str, Any]) -> None:
     client = connect(words["url"], words["workspace"], words["token_file"])
     about = {} if (key := words.get("idempotency_key")) is None else {"idempotencyKey": key}
     try:
-        answer = _whole(client, verb, params) if words.get("all_") else client.call(verb.command, about, **params)
+        if verb.pages:
+            answer = _answer(client, verb, params, _wanted(places, params, whole=words["all_"]))
+        else:
+            answer = client.call(verb.command, about, **params)
     except ClaudeBenchError as error:
         raise _said(error, verb, places) from None
     (show.as_json if words["json"] else verb.show)(answer)
@@ -288,19 +292,28 @@ def _put(params: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     params[last] = value
 
 
-def _whole(client: Client, verb: Verb, params: dict[str, Any]) -> dict[str, Any]:
-    """Follow the pages; the answer is the last one's, with the items of all."""
-    assert verb.pages, "only a verb with pages has --all"
+def _wanted(places: list[Place], params: dict[str, Any], *, whole: Any) -> float:
+    """Return how many items of a list are asked for; a number that is none is for the server to refuse."""
+    default = next(place.default for place in places if place.path == ("limit",))
+    given = params.get("limit", default)
+    return inf if whole else given if isinstance(given, int) else 0
+
+
+def _answer(client: Client, verb: Verb, params: dict[str, Any], wanted: float) -> dict[str, Any]:
+    """Follow the pages, which may be short, until so many items are there; the answer is the last page's with them."""
+    assert verb.pages, "only a verb with pages is followed"
     items: list[Any] = []
-    asked = {"limit": PAGE} | params
+    asked = dict(params) if wanted < inf else {"limit": PAGE} | params
     with show.progress(verb.pages.items) as tell:
         while True:
             page = client.call(verb.command, **asked)
             items += page[verb.pages.items]
             tell(len(items), page.get("totalCount"))
-            if not page["hasMore"]:
+            if not page["hasMore"] or len(items) >= wanted:
                 return {**page, verb.pages.items: items}
             asked[verb.pages.ask] = page[verb.pages.next]
+            if wanted < inf:
+                asked["limit"] = wanted - len(items)
 
 
 def _said(error: ClaudeBenchError, verb: Verb, places: list[Place]) -> ClaudeBenchError:

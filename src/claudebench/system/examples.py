@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claudebench.errors import NotFound
 from claudebench.rpc.examples import Example, Told
 
 WRITE = ("task.create", {"text": "Write the release notes"})
@@ -83,5 +84,25 @@ TOLD = {
                 given=(WRITE,),
             ),
         )
+    ),
+    "event.emit": Told(
+        (
+            Example(
+                "a build is done",
+                {"type": "x.build.done", "subject": "build-7", "payload": {"ok": True}},
+                {"id": "1772355600000-0"},
+            ),
+        )
+    ),
+    "event.lag": Told(
+        (
+            Example(
+                "nobody reads yet",
+                {},
+                {"groups": [], "last": "1772355600000-0", "trimmed": ""},
+                given=(WRITE,),
+            ),
+        ),
+        refuses=(NotFound,),
     ),
 }

@@ -67,17 +67,10 @@ async def metrics(
     return figures
 
 
-@handler("event.list", pattern=A, consistency=Consistency.ORDERED, changes=False)
-async def events(request: model.EventList, context: Context, log: EventLog) -> model.Events:
-    """Return the events behind a position, oldest first. A filter may leave a page short of its limit."""
-    page = await log.page(context.workspace, request.after, request.limit, request.types)
-    return model.Events(page.events, has_more=page.more, next_after=page.next)
-
-
 @handler("system.discover", pattern=A, consistency=Consistency.DERIVED, changes=False)
 async def discover(request: model.Ask, observer: Observer) -> model.Commands:  # noqa: ARG001
     """Return every command of this server with its schemas, labels and doors."""
     return model.Commands(observer.declared())
 
 
-COMMANDS = (health, get_state, metrics, events, discover)
+COMMANDS = (health, get_state, metrics, discover)

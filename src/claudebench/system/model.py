@@ -8,6 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from claudebench.events.model import Event
+from claudebench.events.patterns import LENGTH_MAX, PATTERN
+from claudebench.rpc.envelope import NoInstanceId
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
@@ -44,16 +46,85 @@ class EventList(Ask):
     after: Annotated[
         str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$", description="a position, such as 1700000000000-0, or empty")
     ] = ""
-    types: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)] = []
+    types: Annotated[list[Annotated[str, Meta(max_length=LENGTH_MAX, pattern=PATTERN)]], Meta(max_length=50)] = []
+    subject: Annotated[str, Meta(max_length=256, description="Only those about it")] = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
 class Events(msgspec.Struct, rename="camel"):
-    """A page of the log; `nextAfter` asks for the next."""
+    """A page of the log; `nextAfter` asks for the next.
+
+    `trimmed` is there when events behind `after` are gone, up to the one that it names.
+    """
 
     events: list[Event]
     has_more: bool
     next_after: str
+    trimmed: str | UnsetType = UNSET
+
+
+class Emit(Ask, kw_only=True):
+    """event.emit. Events of one partition key, or without one of one subject, keep their order for their readers."""
+
+    type: Annotated[
+        str,
+        Meta(
+            max_length=LENGTH_MAX,
+            pattern=r"^x(\.[a-z0-9_]+)+$(?!\n)",
+            description="The type, x.<names>, such as x.build.done",
+        ),
+    ]
+    subject: Annotated[str, Meta(min_length=1, max_length=256, description="What it is about")] = "-"
+    payload: Annotated[dict[str, Any], Meta(description="What it carries, at most 64 KiB")] = {}
+    partition_key: Annotated[str, Meta(max_length=256, description="What it is in order with")] = ""
+    instance_id: NoInstanceId | None = None
+
+
+class Emitted(msgspec.Struct):
+    """An event that is in the log."""
+
+    id: str
+
+
+class EventLag(Ask):
+    """event.lag; without a group all of them."""
+
+    group: Annotated[str, Meta(max_length=64, description="Only this group")] = ""
+
+
+class PartitionLag(msgspec.Struct, rename="camel"):
+    """Where a group stands in one partition; `holder` is absent while nobody has it.
+
+    `behind` counts what the log still holds for it, also of other partitions; `behindMs` is the age of the first.
+    `gap` is what went from the log before the group had read it.
+    """
+
+    partition: int
+    position: str
+    fence: int
+    behind: int
+    behind_ms: int
+    lease_ms: int
+    holder: str | UnsetType = UNSET
+    gap: str | UnsetType = UNSET
+
+
+class GroupLag(msgspec.Struct, rename="camel"):
+    """How far a group is; the most of its partitions. `behindExact` is false where `behind` is a lower bound."""
+
+    group: str
+    behind: int
+    behind_exact: bool
+    behind_ms: int
+    partitions: list[PartitionLag]
+
+
+class Lags(msgspec.Struct):
+    """How far each group is; `last` is the end of the log, `trimmed` the last that was cut from it, '' for none."""
+
+    groups: list[GroupLag]
+    last: str
+    trimmed: str
 
 
 class CommandMetrics(msgspec.Struct, rename="camel"):
