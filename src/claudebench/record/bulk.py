@@ -36,20 +36,26 @@ class Bulk:
             pass
 
     def results(self, connection: Connection, rows: Sequence[Row]) -> Iterator[CursorResult[Any]]:
-        """Do it for all rows, at most 256 in one statement, and yield what each statement came to."""
-        for at in range(0, len(rows), ROWS_AT_ONCE):
-            some = rows[at : at + ROWS_AT_ONCE]
-            if connection.dialect.name == "sqlite":
-                yield connection.exec_driver_sql(self._for_sqlite(len(some)), tuple(chain.from_iterable(some)))
-            else:
-                yield connection.exec_driver_sql(self._for_postgresql, tuple(map(list, zip(*some, strict=True))))
+        """Do it for all rows, many in one statement, and yield what each statement came to."""
+        if connection.dialect.name != "sqlite":
+            for at in range(0, len(rows), ROWS_AT_ONCE):
+                arrays = tuple(map(list, zip(*rows[at : at + ROWS_AT_ONCE], strict=True)))
+                yield connection.exec_driver_sql(self._for_postgresql, arrays)
+            return
+        at = 0
+        while left := len(rows) - at:
+            size = min(ROWS_AT_ONCE, 1 << left.bit_length() - 1)
+            flat = tuple(chain.from_iterable(rows[at : at + size]))
+            yield connection.exec_driver_sql(self._for_sqlite(size), flat)
+            at += size
 
     def _for_sqlite(self, count: int) -> str:
-        """Return the statement for so many rows; those of a full page and of the small ones are kept."""
+        """Return the statement for so many rows, a power of two: the driver has few statements to keep prepared."""
         if count not in self._values:
             marks = f"({', '.join('?' * len(self._columns))})"
             names = ", ".join(f"column{at} AS {each.name}" for at, each in enumerate(self._columns, 1))
-            self._values[count] = self._filled(f"(SELECT {names} FROM (VALUES {', '.join([marks] * count)})) AS v")  # noqa: S608
+            rows = f"(SELECT {names} FROM (VALUES {', '.join([marks] * count)})) AS v"  # noqa: S608 - names of columns
+            self._values[count] = self._filled(rows)
         return self._values[count]
 
     @cached_property

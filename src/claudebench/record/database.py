@@ -34,6 +34,8 @@ NONE = "none"
 FILE = "record.db"
 SCHEMES = ("postgresql", "postgres")
 BUSY_S = 10.0
+STATEMENTS_MAX = 256
+REFUSALS = ("22", "23", "54")
 CONNECT_WITHIN_S, WORK_WITHIN_S = 5.0, 60.0
 RETRY_AFTER_MS = 1000
 WRITER, READER = "record writer", "record reader"
@@ -78,6 +80,16 @@ class Address:
             return str(self.file)
         parts = urlsplit(self.url)
         return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+
+
+class RowRefused(ValueError):
+    """The database is well, and refuses what it was given."""
+
+
+def is_refusal(error: DBAPIError) -> bool:
+    """Tell whether an error is about what was given, not about the database and the way to it."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, DataError | IntegrityError) or state.startswith(REFUSALS)
 
 
 class Database:
@@ -141,10 +153,10 @@ async def _in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     """Run work in the thread; that the database cannot be had becomes an error of ours, not that it refuses a row."""
     try:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
-    except (DataError, IntegrityError):
-        raise
     except DBAPIError as error:
         message = str(error.orig).partition("\n")[0]
+        if is_refusal(error):
+            raise RowRefused(message) from error
         raise down(message, outcome="unknown" if error.connection_invalidated else "not_done") from error
     except (OSError, TimeoutError) as error:
         raise down(str(error) or "no answer in time", outcome="unknown") from error
@@ -185,7 +197,7 @@ def _file_engine(path: Path, begin: str) -> Engine:
     engine = sqlalchemy.create_engine(
         sqlalchemy.URL.create("sqlite", database=str(path)),
         poolclass=sqlalchemy.pool.StaticPool,
-        connect_args={"timeout": BUSY_S},
+        connect_args={"timeout": BUSY_S, "cached_statements": STATEMENTS_MAX},
     )
 
     @event.listens_for(engine, "connect")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from sqlalchemy import Column, Text, select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from claudebench.record.bulk import Bulk
+from claudebench.record.database import is_refusal
 from claudebench.record.entry import text_of
 from claudebench.record.tables import EVENTS, POSITION
 
@@ -41,7 +42,7 @@ _MOVE = Bulk(
     "UPDATE position SET id = v.new FROM {rows} WHERE position.workspace = v.workspace AND position.id = v.old",
     [Column(name, Text) for name in ("workspace", "old", "new")],
 )
-BAD = (msgspec.MsgspecError, ValueError, TypeError, LookupError, DataError, IntegrityError)
+BAD = (msgspec.MsgspecError, ValueError, TypeError, LookupError, OverflowError)
 
 
 class Overtaken(Exception):
@@ -124,8 +125,10 @@ def _takes(connection: Connection, workspace: str, event: Entry, room: Applies) 
     try:
         with connection.begin_nested():
             room.apply(connection, workspace, [event])
-    except BAD as error:
-        log.exception("an event is in the record and in no room's table", type=event.type, id=event.id, exc_info=error)
+    except (*BAD, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and not is_refusal(error):
+            raise
+        log.exception("an event is in the record and in no room's table", type=event.type, id=event.id)
         return False
     return True
 

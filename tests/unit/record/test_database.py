@@ -12,9 +12,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
-import claudebench.hooks.record
-import claudebench.instances.record
-import claudebench.tasks.record  # noqa: F401 - their tables
 from claudebench.errors import SettingsError, StoreRefused, Unavailable
 from claudebench.record.bulk import Bulk
 from claudebench.record.database import Address, Database
@@ -23,29 +20,9 @@ from claudebench.record.tables import METADATA, POSITION
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from claudebench.testing.postgres import Postgres
 
 INSERT = Bulk("INSERT INTO position ({columns}) SELECT {columns} FROM {rows} WHERE true", POSITION.columns)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return Address(file=tmp_path / "record.db")
-    running: Postgres = request.getfixturevalue("postgresql")
-    return Address(url=await running.fresh())
-
-
-@pytest.fixture
-async def database(address: Address) -> AsyncIterator[Database]:
-    """A database with its tables."""
-    opened = Database(address)
-    await opened.prepare()
-    yield opened
-    await opened.close()
 
 
 def count(connection: Connection) -> int:
