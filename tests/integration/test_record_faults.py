@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from contextlib import asynccontextmanager
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from claudebench.testing import AsyncClient
     from claudebench.testing.postgres import Postgres
+
+
+EXIT_WITHIN_S = 10
 
 
 async def test_killed_under_load(server: Server) -> None:
@@ -56,6 +60,24 @@ async def is_ill(client: AsyncClient) -> bool:
     """Whether health says that the record is not written."""
     told = await client.call("system.health")
     return bool(told["status"] == "degraded" and not told["services"]["record"])
+
+
+async def test_stopped_while_its_database_hangs(tmp_path: Path, postgresql: Postgres) -> None:
+    """A server whose database has stopped in its tracks serves, and still ends in time with 0 when it is asked to."""
+    url = await postgresql.fresh()
+    async with serve(tmp_path / "data", "--database-url", url) as server, server.client() as client:
+        await client.call("task.create", text="before")
+        await eventually(lambda: is_level(server))
+        postgresql.pause()
+        try:
+            for at in range(100):
+                await client.call("task.create", text=f"during {at}")
+            async with asyncio.timeout(EXIT_WITHIN_S):
+                assert await server.stop() == 0
+        finally:
+            postgresql.resume()
+        await server.start()
+        await check(server, postgresql)
 
 
 async def test_started_without_its_database(tmp_path: Path, postgresql: Postgres) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -19,8 +19,9 @@ import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from claudebench.errors import SettingsError, Unavailable
+from claudebench.errors import ClaudeBenchError, SettingsError, Unavailable
 from claudebench.record.migrating import migrate
+from claudebench.record.thread import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ SCHEMES = ("postgresql", "postgres")
 BUSY_S = 10.0
 STATEMENTS_MAX = 256
 REFUSALS = ("22", "23", "54")
-CONNECT_WITHIN_S, WORK_WITHIN_S = 5.0, 60.0
+CONNECT_WITHIN_S, WORK_WITHIN_S, READ_WITHIN_S, CLOSE_WITHIN_S = 5.0, 60.0, 15.0, 2.0
 RETRY_AFTER_MS = 1000
 WRITER, READER = "record writer", "record reader"
 PLANNER = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
@@ -95,12 +96,12 @@ def is_refusal(error: DBAPIError) -> bool:
 class Database:
     """The record's database: `run` changes it, `read` does not, both in a transaction."""
 
-    def __init__(self, address: Address, *, work_within_s: float = WORK_WITHIN_S) -> None:
+    def __init__(self, address: Address) -> None:
         """Take the address; the first work connects."""
         self.address = address
         self.migrated = False
-        self._writer = _worker(address, WRITER, "IMMEDIATE", work_within_s)
-        self._reader = _worker(address, READER, "DEFERRED", work_within_s)
+        self._writer = _side(address, WRITER, "IMMEDIATE", WORK_WITHIN_S)
+        self._reader = _side(address, READER, "DEFERRED", READ_WITHIN_S)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do work that writes, after all such work handed over before; return what it returns.
@@ -130,11 +131,13 @@ class Database:
             self.migrated = True
 
     async def close(self) -> None:
-        """Let the connections go, once what is under way is done."""
-        await asyncio.gather(self._writer.close(), self._reader.close())
+        """Let the connections go, once what is under way is done; a database that hangs is left alone."""
+        with suppress(ClaudeBenchError, TimeoutError):
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                await asyncio.gather(self._writer.close(), self._reader.close())
 
 
-class _Worker(Protocol):
+class _Side(Protocol):
     """A thread and its one connection."""
 
     async def do(self, work: Callable[[Connection], T]) -> T:
@@ -144,15 +147,15 @@ class _Worker(Protocol):
         """End the thread."""
 
 
-def _worker(address: Address, name: str, begin: str, within_s: float) -> _Worker:
-    pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+def _side(address: Address, name: str, begin: str, within_s: float) -> _Side:
+    pool = Worker(name)
     return _File(pool, address.file, begin) if address.file else _Remote(pool, address.url, name, within_s)
 
 
-async def _in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+async def _in(pool: Worker, work: Callable[[], T]) -> T:
     """Run work in the thread; that the database cannot be had becomes an error of ours, not that it refuses a row."""
     try:
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await pool.do(work)
     except DBAPIError as error:
         message = str(error.orig).partition("\n")[0]
         if is_refusal(error):
@@ -170,7 +173,7 @@ def down(message: str, **data: Any) -> Unavailable:
 class _File:
     """SQLite, by the driver of the standard library."""
 
-    def __init__(self, pool: ThreadPoolExecutor, path: Path, begin: str) -> None:
+    def __init__(self, pool: Worker, path: Path, begin: str) -> None:
         self._pool, self._path, self._begin = pool, path, begin
         self._engine: Engine | None = None
 
@@ -179,7 +182,7 @@ class _File:
 
     async def close(self) -> None:
         await _in(self._pool, self._dispose)
-        self._pool.shutdown(wait=False)
+        self._pool.end()
 
     def _do(self, work: Callable[[Connection], T]) -> T:
         if self._engine is None:
@@ -216,7 +219,7 @@ def _file_engine(path: Path, begin: str) -> Engine:
 class _Remote:
     """PostgreSQL, by asyncpg on an event loop of the thread."""
 
-    def __init__(self, pool: ThreadPoolExecutor, url: str, name: str, within_s: float) -> None:
+    def __init__(self, pool: Worker, url: str, name: str, within_s: float) -> None:
         self._pool, self._url, self._name, self._within_s = pool, url, name, within_s
         self._runner = asyncio.Runner()
         self._engine: AsyncEngine | None = None
@@ -226,7 +229,7 @@ class _Remote:
 
     async def close(self) -> None:
         await _in(self._pool, self._dispose)
-        self._pool.shutdown(wait=False)
+        self._pool.end()
 
     async def _do(self, work: Callable[[Connection], T]) -> T:
         if self._engine is None:

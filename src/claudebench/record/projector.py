@@ -238,6 +238,9 @@ class Projector:
             self.readings.clear()
         except ClaudeBenchError as error:
             await self._failed(error)
+        except Exception as error:
+            log.exception("the record cannot be written, for a reason that nobody foresaw")
+            await self._failed(error)
         due = min((each.at_s for each in self.readings.values()), default=monotonic() + LINGER_S)
         await asyncio.sleep(min(max(0.0, due - monotonic()), LINGER_S))
 
@@ -300,7 +303,7 @@ class Projector:
         self.figures.batches += 1
         return new
 
-    async def _failed(self, error: ClaudeBenchError) -> None:
+    async def _failed(self, error: Exception) -> None:
         """Say once what is wrong, and come again later."""
         if not self.trouble:
             log.warning("the record does not keep up with the log; commands go on, it catches up", error=str(error))
