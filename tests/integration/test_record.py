@@ -41,14 +41,23 @@ async def live(client: AsyncClient) -> None:
     await client.call("task.retry", id=held[5]["id"])
     await client.call("task.assign", taskId=held[7]["id"], instanceId="two")
     await client.call("task.delete", id=waits[-1]["id"])
+    await client.call("task.create", text="dies with its owner", priority=100, maxAttempts=1)
+    await client.call("task.claim", workerId="one")
     await client.call("system.register", id="one", roles=[], bootId="b")
     await client.call("system.unregister", instanceId="two")
     for command in ("ls", "rm -rf /"):
         await client.call("hook.pre_tool", tool="Bash", params={"command": command}, sessionId="s", instanceId="one")
 
 
+async def begun(server: Server, client: AsyncClient) -> None:
+    """Wait until the record has begun: what comes now it learns from events."""
+    await client.call("task.create", text="the first", priority=0)
+    await eventually(lambda: is_level(server))
+
+
 async def test_the_record_is_the_ledger(server: Server, client: AsyncClient) -> None:
     """Whatever happens to tasks and instances, the record has it as the ledger has it, and every step of it once."""
+    await begun(server, client)
     await live(client)
     await check(server)
     assert {state for (state,) in await rows(server, "SELECT state FROM instances")} == {"ACTIVE", "LEFT"}
@@ -62,6 +71,7 @@ async def test_the_record_on_postgresql(tmp_path: Path, postgresql: Postgres) ->
     """A PostgreSQL holds the same record as a file does."""
     url = await postgresql.fresh()
     async with serve(tmp_path / "data", "--database-url", url) as server, server.client() as client:
+        await begun(server, client)
         await live(client)
         await check(server, postgresql)
 
