@@ -66,7 +66,7 @@ async def copy_rows(url: str, folder: Path) -> Path:
     Raises:
         Unavailable: it does not answer.
     """
-    database = Database(Address(url=url), work_within_s=WORK_WITHIN_S)
+    database = Database(Address(url=url), work_within_s=WORK_WITHIN_S, read_within_s=WORK_WITHIN_S)
     try:
         await database.prepare()
         await database.read(partial(_write_rows, target=folder / ROWS_FILE))
@@ -93,7 +93,7 @@ async def put_rows(url: str, source: Path) -> None:
     Raises:
         BackupRefused: it is not empty, or the rows are of other tables than this version has.
     """
-    database = Database(Address(url=url), work_within_s=WORK_WITHIN_S)
+    database = Database(Address(url=url), work_within_s=WORK_WITHIN_S, read_within_s=WORK_WITHIN_S)
     try:
         await database.prepare()
         await database.run(partial(_read_rows, source=source))

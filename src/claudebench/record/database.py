@@ -96,12 +96,14 @@ def is_refusal(error: DBAPIError) -> bool:
 class Database:
     """The record's database: `run` changes it, `read` does not, both in a transaction."""
 
-    def __init__(self, address: Address) -> None:
-        """Take the address; the first work connects."""
+    def __init__(
+        self, address: Address, *, work_within_s: float = WORK_WITHIN_S, read_within_s: float = READ_WITHIN_S
+    ) -> None:
+        """Take the address, and for how long a transaction may take; the first work connects."""
         self.address = address
         self.migrated = False
-        self._writer = _side(address, WRITER, "IMMEDIATE", WORK_WITHIN_S)
-        self._reader = _side(address, READER, "DEFERRED", READ_WITHIN_S)
+        self._writer = _side(address, WRITER, "IMMEDIATE", work_within_s)
+        self._reader = _side(address, READER, "DEFERRED", read_within_s)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do work that writes, after all such work handed over before; return what it returns.
