@@ -228,6 +228,7 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("hook.post_tool", {"tool": "Bash", "result": {}}, "hook.tool_used"),
     ("hook.user_prompt", {"prompt": "p", "context": {}}, "hook.prompted"),
     ("hook.todo_write", {"todos": []}, "hook.todos_written"),
+    ("event.emit", {"type": "x.build.done"}, "x.build.done"),
     ("system.unregister", {"instanceId": "w"}, "instance.unregistered"),
 ]
 
