@@ -57,6 +57,7 @@ from claudebench.record.audit_key import make_keys
 from claudebench.record.database import Address as DatabaseAddress
 from claudebench.record.database import Database
 from claudebench.record.mending import Mending
+from claudebench.record.projector import GROUP as RECORD_GROUP
 from claudebench.record.projector import Projector
 from claudebench.record.reading import Record
 from claudebench.record.stream import Stream
@@ -221,7 +222,7 @@ class App:
             if self.trail:
                 await self.trail.check_key()
             self.connection.on_change = partial(_changed, workspaces, self.projector)
-            await self._meet_record()
+            await self._meet_record(workspaces)
             if self.projector:
                 self.connection.first = self.projector.first
             self._compose(workspaces, following)
@@ -298,9 +299,17 @@ class App:
             trail=self.trail,
         )
 
-    async def _meet_record(self) -> None:
+    async def _leave_log(self, workspaces: Workspaces) -> None:
+        """Let the log go that was kept for a record; of a store that others share we cannot know."""
+        if self._store:
+            await workspaces.learn()
+            cursors = Cursors(self.connection)
+            await asyncio.gather(*(cursors.drop(name, RECORD_GROUP) for name in workspaces.known()))
+
+    async def _meet_record(self, workspaces: Workspaces) -> None:
         """Compare record and store before anything is let in, unless the record cannot be had now."""
         if not self.projector:
+            await self._leave_log(workspaces)
             return
         try:
             await self.projector.meet()

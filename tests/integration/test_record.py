@@ -236,3 +236,23 @@ async def test_a_record_begun_late(tmp_path: Path) -> None:
         await eventually(lambda: is_level(server))
         assert await differences(server) == []
         assert await rows(server, "SELECT n, text FROM tasks ORDER BY n") == [(at + 1, f"task {at}") for at in range(5)]
+
+
+async def test_the_log_waits_for_the_record(server: Server, client: AsyncClient) -> None:
+    """The log knows how far it is recorded, so that nothing goes from it unread; who keeps no record lets it go."""
+    await client.call("task.create", text="a task")
+    position = client.position
+
+    async def noted() -> list[tuple[str, str]]:
+        groups = (await client.call("event.lag"))["groups"]
+        return [(each["group"], each["partitions"][0]["position"]) for each in groups]
+
+    async def is_noted() -> bool:
+        return await noted() == [("record", position)]
+
+    await eventually(is_noted)
+    await server.stop()
+    server.options = ("--database-url", "none")
+    await server.start()
+    client.cut()
+    assert await noted() == []

@@ -58,7 +58,9 @@ class Trimming:
         """Take steps in one workspace until one finds no more to do, at most `STEPS_MAX`."""
         for _ in range(STEPS_MAX):
             origin = Origin(workspace, given_ms=self.given_ms())
-            gone, gaps = await self.connection.change(TRIM, origin, self.retain_days * DAY_MS, self.events_max)
+            gone, gaps = await self.connection.run(
+                TRIM, workspace, *origin.head, self.retain_days * DAY_MS, self.events_max
+            )
             self.gapped.add(workspace) if gaps else self.gapped.discard(workspace)
             if not gone:
                 return

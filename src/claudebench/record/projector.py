@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from claudebench.errors import ClaudeBenchError, TimedOut
+from claudebench.errors import ClaudeBenchError, Stale, TimedOut
 from claudebench.record import writing
 from claudebench.record.entry import id_of, position_of
 from claudebench.record.stream import PAST
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from claudebench.store.script import Script
 
 log = structlog.get_logger("claudebench")
-ROLE = "projector"
-GROUP = "record"
+ROLE, GROUP = "projector", "record"
 LEASE_MS = 5_000
 RENEW_S, ASK_S = 1.0, 0.5
 EVENTS_MAX = 1_000
@@ -234,7 +233,7 @@ class Projector:
                 if reading.at_s <= monotonic():
                     await self._advance(workspace, reading)
             self._recovered()
-        except Overtaken:
+        except (Overtaken, Stale):
             self.readings.clear()
         except ClaudeBenchError as error:
             await self._failed(error)
@@ -274,6 +273,7 @@ class Projector:
             reading.id = await self.mending.cut(workspace, page)
         elif page.raw:
             reading.id = await self._write(workspace, reading.id, page)
+        if page.raw or not page.knows:
             await self._note(workspace, reading.id)
         reading.saw(more=not page.is_whole)
         busy = bool(page.raw)
@@ -285,6 +285,9 @@ class Projector:
         """Note behind the commit how far we are, so that nothing is trimmed unrecorded, and the head of the audit.
 
         At the beginning this is what whoever wrote before us has come to.
+
+        Raises:
+            Stale: another has the role by now.
         """
         if self.held:
             await self.cursors.note(workspace, GROUP, self.owner, self.held.term, position)
