@@ -469,7 +469,7 @@ async def test_no_json_makes_an_internal_error(server: Server, body: object) -> 
 @pytest.mark.parametrize("method", METHODS)
 async def test_no_command_fails_for_want_of_params(server: Server, method: str) -> None:
     """Every command that exists answers empty params with a result or with what it misses."""
-    async with server.client(workspace="fuzz") as client:
+    async with server.client(workspace="fuzz", token=server.operator_token) as client:
         reply = await client.rpc(request(method, {}))
 
     assert reply.get("error", {}).get("code") in {None, -32602}

@@ -113,7 +113,8 @@ async def fleet_of_two(tmp_path: Path, postgresql: Postgres) -> AsyncIterator[li
         options = ("--redis-url", store, "--database-url", url)
         async with serve(tmp_path / "one", *options) as one:
             await eventually(lambda: holder(one))
-            async with serve(tmp_path / "two", *options) as two:
+            key = {"CLAUDEBENCH_AUDIT_KEY": str(tmp_path / "one/audit.key")}
+            async with serve(tmp_path / "two", *options, env=key) as two:
                 yield [one, two]
 
 

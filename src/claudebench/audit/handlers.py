@@ -75,7 +75,7 @@ class Audit:
 async def verify(request: model.Verify, context: Context, audit: Audit) -> model.Verified:
     """Look whether the chain of the workspace is whole, and say where and how it is not."""
     trail = await audit.seen(context.workspace, request)
-    behind = Head(request.behind, mac=request.mac)
+    behind = Head(request.behind, "", request.mac, "")
     seen = await trail.verify(context.workspace, behind, request.limit, request.timeout_ms)
     intact = all(each.kind == "unchecked" for each in seen.findings)
     return model.Verified(

@@ -11,15 +11,13 @@ from claudebench.record.audit import Head, Row
 from claudebench.record.tampering import Finding
 
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
-Mac = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]
+Mac = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", description="the mac of a row")]
 
 
 class Ask(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """What is asked of the audit; `after` is a position, as changes answer it, and is waited for."""
 
-    after: Annotated[
-        str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$", description="Position that must be recorded first")
-    ] = ""
+    after: Annotated[str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$(?!\n)", description="a position of the log")] = ""
     timeout_ms: Annotated[int, Meta(ge=0, le=60_000, description="How long the record is waited for")] = 5_000
 
 

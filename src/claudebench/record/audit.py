@@ -49,16 +49,19 @@ class Row(msgspec.Struct, frozen=True):
     outcome: str
     detail: str
     key: str
-    mac: str = ""
+    mac: str
 
 
 class Head(msgspec.Struct, frozen=True):
     """The newest row of a chain."""
 
-    seq: int = 0
-    id: str = ""
-    mac: str = ""
-    key: str = ""
+    seq: int
+    id: str
+    mac: str
+    key: str
+
+
+NO_ROW = Head(0, "", "", "")
 
 
 class _Ending(msgspec.Struct):

@@ -45,7 +45,7 @@ class Step(msgspec.Struct, rename="camel"):
     section: str
     share: float
     checked: int
-    differences: list[Difference] = []
+    differences: list[Difference]
     next: str | UnsetType = UNSET
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import and_, func, or_, select, tuple_, update
 from claudebench.events.model import EventType, Payload
 from claudebench.record.entry import START, id_of
 from claudebench.record.tables import EVENTS, POSITION
-from claudebench.record.writing import FILL
+from claudebench.record.writing import FILL, gaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,9 +102,14 @@ class Mending:
         return id_of(fork)
 
     async def cut(self, workspace: str, page: Page) -> str:
-        """Note that events were cut from the log before they were read; return the position from which to go on."""
-        told = {"from": id_of(page.after), "to": id_of(page.trimmed)}
-        if await self.stream.tell(workspace, "record.gap", id_of(page.trimmed), _encode(told)):
+        """Note that events were cut from the log before they were read; return the position from which to go on.
+
+        A gap that is noted is told already: that more of the same goes, while nothing is rebuilt, is no news.
+        """
+        told, noted = {"from": id_of(page.after), "to": id_of(page.trimmed)}, await self.database.read(gaps)
+        if workspace not in noted and await self.stream.tell(
+            workspace, "record.gap", id_of(page.trimmed), _encode(told)
+        ):
             log.error(
                 "events were cut from the log before they were recorded; type: claudebench record rebuild", **told
             )

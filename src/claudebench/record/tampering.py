@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from claudebench.record.audit import AHEAD_MAX, Head, Row, mac
+from claudebench.record.audit import AHEAD_MAX, NO_ROW, Head, Row, mac
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,13 +49,13 @@ class Chain:
 
     keys: Keys
     workspace: str
-    after: Head = field(default_factory=Head)
+    after: Head = NO_ROW
     head: Head | None = None
     rows: int = 0
     last: int = 0
     _before: tuple[str, ...] = ()
     _shift: int = 0
-    _good: Head = field(default_factory=Head)
+    _good: Head = NO_ROW
     _found: list[Finding] = field(default_factory=list)
     _suspects: list[_Suspect] = field(default_factory=list)
     _many: int = 0
@@ -148,7 +148,7 @@ class Chain:
     @property
     def end(self) -> Head:
         """Where a next portion begins: behind the newest row, as it stands."""
-        return Head(self.last, mac=self._before[0] if self._before else "")
+        return Head(self.last, "", self._before[0] if self._before else "", "")
 
     def see(self, row: Row | None) -> None:
         """Take the row that stands where the head is, when it is not among those that are fed."""

@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from claudebench.errors import SettingsError
 from claudebench.record import audit
-from claudebench.record.audit import Head, Row, head_of
+from claudebench.record.audit import NO_ROW, Head, Row, head_of
 from claudebench.record.bulk import Bulk
 from claudebench.record.entry import position_of
 from claudebench.record.tables import AUDIT
@@ -61,7 +61,7 @@ def tail(sql: Sql, workspace: str) -> Head:
     """Return the newest row of a chain."""
     columns = (AUDIT.c.seq, AUDIT.c.id, AUDIT.c.mac, AUDIT.c.key)
     found = sql.execute(select(*columns).where(AUDIT.c.workspace == workspace).order_by(AUDIT.c.seq.desc()).limit(1))
-    return next((Head(*each) for each in found), Head())
+    return next((Head(*each) for each in found), NO_ROW)
 
 
 def page(sql: Sql, workspace: str, after: int, limit: int, upto: int | None = None) -> list[Row]:
@@ -114,7 +114,7 @@ class Trail:
         Raises:
             Unavailable: the store or the record cannot be had; the next note makes up for it.
         """
-        before, after = self._written.pop(workspace, (Head(), Head()))
+        before, after = self._written.pop(workspace, (NO_ROW, NO_ROW))
         if after.seq and await self._move(workspace, before, after) == after:
             self.trouble.pop(workspace, None)
             return
@@ -122,7 +122,7 @@ class Trail:
 
     async def _catch_up(self, workspace: str) -> None:
         """Look at what lies between the head and the end of the chain; move the head there if all of it is whole."""
-        head = await self.head(workspace) or Head()
+        head = await self.head(workspace) or NO_ROW
         seen, end = await self._look(workspace, head)
         if end.seq < head.seq and position_of(end.id) <= position_of(head.id):
             return  # the record makes up for what it lost; until then it is for verify to say
@@ -156,7 +156,7 @@ class Trail:
     async def accept(self, workspace: str) -> Head:
         """Make the newest row the head, whatever was done to the chain; return it."""
         end = await self.database.read(partial(tail, workspace=workspace))
-        await self._move(workspace, Head(), end, "accept")
+        await self._move(workspace, NO_ROW, end, "accept")
         self.trouble.pop(workspace, None)
         return end
 

@@ -17,7 +17,7 @@ from claudebench.rpc.examples import Example, Told
 from claudebench.system import model
 
 A = Pattern.CENTRALIZED
-At = Annotated[str, Meta(pattern=r"^([a-z_]{1,40}:[0-9-]{0,40})?$(?!\n)", description="`next` of the step before")]
+At = Annotated[str, Meta(pattern=r"^([a-z_]{1,40}:[0-9-]{0,40})?$(?!\n)", description="the next of the step before")]
 
 
 class Walk(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from claudebench.record.audit import Head, Row, mac, rows
+from claudebench.record.audit import NO_ROW, Head, Row, mac, rows
 from claudebench.record.audit_key import Keys, key_id
 from claudebench.record.entry import Entry
 from claudebench.record.tampering import Chain, Finding
@@ -48,7 +48,7 @@ def event(n: int) -> Entry:
 
 def chain(count: int, keys: Keys = KEYS) -> list[Row]:
     """Return a chain of so many rows."""
-    return list(rows(keys, WORKSPACE, Head(), map(event, range(count))))
+    return list(rows(keys, WORKSPACE, NO_ROW, map(event, range(count))))
 
 
 def look(found: Sequence[Row], head: Head | None, keys: Keys = KEYS, portion: int = 0) -> list[Finding]:

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.record.chains import KEYS, TAMPERINGS, WORKSPACE, Tampering, chain, event, keys_of, look
 
 from claudebench.errors import SettingsError
-from claudebench.record.audit import AHEAD_MAX, DETAIL_MAX, Head, detail, head_of, rows
+from claudebench.record.audit import AHEAD_MAX, DETAIL_MAX, NO_ROW, detail, head_of, rows
 from claudebench.record.audit_key import Keys, make_keys, read_keys
 from claudebench.record.tampering import Chain, Finding
 
@@ -25,7 +25,7 @@ ROUNDS = 100
 
 def test_the_same_events_make_the_same_rows() -> None:
     """A chain made in one batch, or in many by another process, has the same rows and macs."""
-    head, pieces = Head(), []
+    head, pieces = NO_ROW, []
     for at in range(0, 50, 7):
         batch = list(rows(keys_of(b"the installation's"), WORKSPACE, head, map(event, range(at, min(at + 7, 50)))))
         pieces += batch

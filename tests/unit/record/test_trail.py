@@ -12,7 +12,7 @@ from tests.scripts.store import private_store
 from tests.unit.record.chains import KEYS, TAMPERINGS, WORKSPACE, event, keys_of
 
 from claudebench.errors import SettingsError
-from claudebench.record.audit import Head
+from claudebench.record.audit import NO_ROW, Head
 from claudebench.record.audit_key import Keys
 from claudebench.record.database import Address, Database
 from claudebench.record.tables import AUDIT
@@ -73,7 +73,7 @@ async def commit(trail: Trail, first: int, behind: int) -> None:
 
 async def found(trail: Trail, limit: int = 100_000, timeout_ms: int = 0) -> list[str]:
     """Return the kinds of what a whole look at the chain finds."""
-    after = Head()
+    after = NO_ROW
     kinds: list[str] = []
     while True:
         seen = await trail.verify(WORKSPACE, after, limit, timeout_ms)

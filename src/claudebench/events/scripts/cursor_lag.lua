@@ -20,7 +20,7 @@ end
 table.sort(cursors, function(one, other) return is_before(one[2], other[2]) end)
 local looks, bytes, passed, from, is_whole = 0, 0, 0, lowest, 1
 while lowest and is_whole == 1 do
-  local chunk = redis.call('XRANGE', k_ev, '(' .. from, '+', 'COUNT', CHUNK)
+  local chunk = redis.call('XRANGE', k_ev, from == '' and '-' or '(' .. from, '+', 'COUNT', CHUNK)
   for _, entry in ipairs(chunk) do
     looks, bytes, from = looks + 1, bytes + #entry[2][PAYLOAD], entry[1]
     while passed < #cursors and is_before(cursors[passed + 1][2], from) do
