@@ -43,18 +43,20 @@ async def client(server: Server) -> AsyncIterator[AsyncClient]:
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
 async def nothing_stored(server: Server) -> AsyncIterator[None]:
-    """Every test of this module leaves tasks and events of the default workspace as they were."""
+    """Every test of this module leaves tasks and events of the default workspace as they were, but for refusals."""
     before = await stored(server)
     yield
     assert await stored(server) == before
 
 
-async def stored(server: Server) -> tuple[dict[str, int], int, list[Any]]:
-    """Return the counts of tasks and of events, and the instances."""
+async def stored(server: Server) -> tuple[dict[str, int], list[str], list[Any]]:
+    """Return the counts of tasks, the events that are no refusal, and the instances."""
     async with server.client() as client:
         figures = await client.call("system.metrics")
+        page = await client.call("event.list", limit=1000)
         present = await client.call("instance.list")
-    return figures["tasks"], figures["eventsProcessed"], present["instances"]
+    facts = [event["id"] for event in page["events"] if event["type"] != "security.refused"]
+    return figures["tasks"], facts, present["instances"]
 
 
 def request(method: str, params: object, **more: object) -> bytes:
