@@ -382,7 +382,9 @@ def _setting_type(annotation: Any) -> str:
     if choices and all(isinstance(each, str) for each in choices):
         return " or ".join(_code(each) for each in choices)
     named = [each for each in choices or (annotation,) if each is not type(None)]
-    return " or ".join({"str": "text", "int": "integer", "Path": "path"}[each.__name__] for each in named)
+    return " or ".join(
+        {"str": "text", "int": "integer", "Path": "path", "bool": "boolean"}[each.__name__] for each in named
+    )
 
 
 def _shown_default(name: str, default: object) -> str:

@@ -50,12 +50,14 @@ from claudebench.instances import store as instance_store
 from claudebench.instances.record import InstanceRecord
 from claudebench.instances.store import InstanceStore
 from claudebench.own.loading import Apps, load_apps
+from claudebench.record import identity as record_identity
 from claudebench.record import mending as record_mending
 from claudebench.record import stream as record_stream
 from claudebench.record import trail as record_trail
 from claudebench.record.audit_key import make_keys
 from claudebench.record.database import Address as DatabaseAddress
 from claudebench.record.database import Database
+from claudebench.record.identity import Identity
 from claudebench.record.mending import Mending
 from claudebench.record.projector import GROUP as RECORD_GROUP
 from claudebench.record.projector import Projector
@@ -123,6 +125,7 @@ SCRIPTS = (
     *task_recorded.SCRIPTS,
     *instance_store.SCRIPTS,
     *instance_record.SCRIPTS,
+    *record_identity.SCRIPTS,
     *record_stream.SCRIPTS,
     *record_trail.SCRIPTS,
     *event_log.SCRIPTS,
@@ -290,6 +293,7 @@ class App:
         self.projector = Projector(
             stream,
             database,
+            Identity(self.connection, database, adopts=self.settings.adopt_record or bool(self._database.file)),
             Leases(self.connection),
             owner="embedded" if embedded else self.process,
             known=workspaces.known,

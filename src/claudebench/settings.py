@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     audit_key: Path | None = Field(
         None, description="file of the audit's key, which servers of one store share; else audit.key in the data dir"
     )
+    adopt_record: bool = Field(
+        default=False, description="take a database for the record of a store that lost everything; for one start"
+    )
     app: str = Field("", description="modules, comma-separated, whose handlers and hooks join this server")
     token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
 

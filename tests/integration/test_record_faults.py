@@ -8,6 +8,7 @@ import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.integration.recorded import check, differences, is_level, rows
 from tests.integration.test_ledger import redis
 from tests.scripts.fleet import Fleet, snapshot, store_of
@@ -311,3 +312,28 @@ async def snapshot_events(server: Server) -> list[Any]:
 
     async with store_of(server) as connection:
         return (await invariants.read(connection, "default")).events
+
+
+# -- a record of another store
+
+
+async def test_a_record_of_another_store_is_left_alone(tmp_path: Path, postgresql: Postgres) -> None:
+    """A store with nothing takes a record only when told so, and goes on behind it; one with its own never does."""
+    url, other = await postgresql.fresh(), await postgresql.fresh()
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    async with serve(folders[0], "--database-url", url) as server, server.client() as client:
+        await client.call("task.create", text="a")
+        await eventually(lambda: is_level(server))
+
+    with pytest.raises(RuntimeError, match="start once with CLAUDEBENCH_ADOPT_RECORD=true"):
+        async with serve(folders[1], "--database-url", url):
+            pass
+    adopts = {"CLAUDEBENCH_ADOPT_RECORD": "true"}
+    async with serve(folders[1], "--database-url", url, env=adopts) as server, server.client() as client:
+        assert (await client.call("task.create", text="b"))["id"] == "t-2"
+
+    async with serve(folders[2], "--database-url", other) as server, server.client() as client:
+        await client.call("task.create", text="c")
+    with pytest.raises(RuntimeError, match="the record of another store than this one"):
+        async with serve(folders[2], "--database-url", url, env=adopts):
+            pass

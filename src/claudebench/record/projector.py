@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from claudebench.events.cursor import Cursors
     from claudebench.record.database import Database
     from claudebench.record.entry import Position
+    from claudebench.record.identity import Identity
     from claudebench.record.mending import Mending
     from claudebench.record.room import Applies, Room
     from claudebench.record.stream import Page, Stream
@@ -93,6 +94,7 @@ class Projector:
 
     stream: Stream
     database: Database
+    identity: Identity
     leases: Leases
     owner: str
     known: Callable[[], Sequence[str]]
@@ -138,9 +140,12 @@ class Projector:
         """Return what a store that comes back is told before it serves: it goes on behind what is recorded."""
         highest = {name: max(room.highest(name) for room in self.rooms) for name in self.readings}
         return [
-            (PAST, name, (*position_of(reading.id), highest[name]))
-            for name, reading in self.readings.items()
-            if reading.id
+            *([self.identity.again()] if self.identity.id else ()),
+            *(
+                (PAST, name, (*position_of(reading.id), highest[name]))
+                for name, reading in self.readings.items()
+                if reading.id
+            ),
         ]
 
     async def wait(self, workspace: str, position: str, timeout_ms: int) -> None:
@@ -181,11 +186,20 @@ class Projector:
         self.held = await self.leases.take(NO_WORKSPACE, ROLE, self.owner, LEASE_MS)
         if not self.held:
             return
-        await self.database.prepare()
+        await self._prepare()
         for workspace, id_ in (await self.database.read(writing.all_positions)).items():
             page = await self.stream.behind(workspace, id_, 1)
             if page.is_lost:
                 await self.mending.lost(workspace, page)
+
+    async def _prepare(self) -> None:
+        """See to it that the tables are there and that they are this store's.
+
+        Raises:
+            StoreRefused: a newer version made them, or they are another's.
+        """
+        await self.database.prepare()
+        await self.identity.check()
 
     async def _work(self, held: Held) -> None:
         """Record what there is, for as long as the role is ours."""
@@ -202,7 +216,7 @@ class Projector:
     async def _watch(self) -> None:
         """Learn how another server's projector keeps up."""
         try:
-            await self.database.prepare()
+            await self._prepare()
             self.gaps = await self.database.read(writing.gaps)
             names = list(self.known())[:WATCHED_MAX]
             found = await self.database.read(partial(writing.positions, workspaces=names))
@@ -245,7 +259,7 @@ class Projector:
 
     async def _learn(self) -> None:
         """Take up the workspaces that we do not read yet, from where the record has come to."""
-        await self.database.prepare()
+        await self._prepare()
         await self._look_at_gaps()
         fresh = [name for name in self.known() if name not in self.readings]
         if fresh:

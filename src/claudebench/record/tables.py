@@ -1,11 +1,11 @@
-"""The tables of the record itself: the events, and for each workspace the position up to which they are here.
+"""The tables of the record itself: whose it is, the events, and for each workspace up to where they are here.
 
 A room's tables stand in its `record.py`; all of them are made by the files of `migrations/versions`.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
 
 METADATA = MetaData()
 
@@ -30,6 +30,13 @@ POSITION = Table(
     Column("workspace", Text, primary_key=True),
     Column("id", Text, nullable=False),  # the last event that is recorded, as the log names it
     Column("gap", Text, nullable=False),  # the last event that went from the log unread, until it is rebuilt
+    sqlite_with_rowid=False,
+)
+STORE = Table(
+    "store",
+    METADATA,
+    Column("one", Integer, primary_key=True, autoincrement=False),  # 1: there is one row at most
+    Column("id", Text, nullable=False),  # of the store that this is the record of
     sqlite_with_rowid=False,
 )
 AUDIT = Table(

@@ -48,7 +48,12 @@ KEYS: dict[str, Key] = {
             "string",
             "where older formats kept `meta`: text, so that their scripts fail before they write",
         ),
-        Key("format", "meta", "hash", "under `_`: schema, the format of the store; next, the one a migration leads to"),
+        Key(
+            "format",
+            "meta",
+            "hash",
+            "under `_`: schema, the format of the store; next, the one a migration leads to; store, its id",
+        ),
         Key("task", "task:{n}", "hash", "doc (JSON, opaque to Lua), row (moving fields, msgpack), result, error"),
         Key("ready", "ready:{sig}", "zset", "n -> rank: pending, free, unblocked tasks that ask for the roles sig"),
         Key("sigs", "sigs", "hash", "sig -> size of ready:sig, at most 64"),
