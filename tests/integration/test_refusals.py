@@ -84,7 +84,8 @@ async def test_foreign_hosts_origins_and_tokens_are_on_record(server: Server, cl
         "count": 1,
         "kinds": {"host": 1},
         "code": -32600,
-        "message": "the Host 'evil.example' is not this server's",
+        "message": "the Host header 'evil.example' names another server; if it is this one, start it with "
+        "CLAUDEBENCH_HOSTS=evil.example, or hosts in claudebench.toml",
         "path": "/w/elsewhere/rpc",
     }
     assert await told(server, "elsewhere") == []

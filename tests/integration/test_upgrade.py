@@ -18,11 +18,13 @@ from tests.integration.test_ledger import REDIS, redis
 from tests.scripts.fleet import Fleet, snapshot, store_of
 
 import claudebench
+from claudebench.app import CATALOGUE
 from claudebench.errors import Unavailable
+from claudebench.events.log import EventLog
 from claudebench.store.connection import Address, Connection
 from claudebench.store.engine import find_engine
 from claudebench.store.format import FORMAT
-from claudebench.testing import AsyncClient, eventually, serve
+from claudebench.testing import AsyncClient, Server, eventually, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,6 +85,12 @@ async def contents(connection: Connection) -> dict[bytes, bytes]:
     return {key: await connection.command("DUMP", key) for key in await connection.command("KEYS", "*")}
 
 
+async def last(server: Server, workspace: str) -> str:
+    """Return the position of the last event in a workspace's log."""
+    async with store_of(server) as connection:
+        return (await EventLog(connection, CATALOGUE).span(workspace)).last
+
+
 def unmoved(task: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     """Return of a task what a former version told of it; a lease may have run out since, so only what it is for."""
     names = {"id", "text", "metadata"} if "leaseUntil" in told else told.keys()
@@ -99,6 +107,7 @@ async def test_a_data_directory_of_a_former_version(tmp_path: Path, name: str) -
             async with server.client() as client:
                 await client.call("system.heartbeat", instanceId=worker)
         for workspace, was in told.items():
+            since = await last(server, workspace)
             async with server.client(workspace=workspace) as client:
                 page = await client.call("task.list", limit=1000)
                 assert [task["id"] for task in page["tasks"]] == [task["id"] for task in was["tasks"]]
@@ -107,9 +116,9 @@ async def test_a_data_directory_of_a_former_version(tmp_path: Path, name: str) -
                 assert (await client.call("task.count"))["completed"] == was["counts"]["completed"]
                 highest = max(int(task["id"][2:]) for task in was["tasks"])
                 assert int((await client.call("task.create", text="next"))["id"][2:]) > highest
-            await snapshot(server, workspace)
+            await snapshot(server, workspace, since)
         async with store_of(server) as connection:
-            assert await connection.command("HGETALL", "cb:{_}:meta") == [b"schema", str(FORMAT).encode()]
+            assert await connection.command("HMGET", "cb:{_}:meta", "schema", "next") == [str(FORMAT).encode(), None]
 
 
 @on_valkey
@@ -125,7 +134,8 @@ async def test_a_migration_that_is_cut_off_begins_again(tmp_path: Path) -> None:
         await server.stop()
         await server.start()
         for workspace, was in told.items():
-            assert len((await snapshot(server, workspace)).tasks) == len(was["tasks"])
+            since = await last(server, workspace)
+            assert len((await snapshot(server, workspace, since)).tasks) == len(was["tasks"])
 
 
 @on_redis

@@ -36,10 +36,10 @@ async def store_of(server: Server) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-async def snapshot(server: Server, workspace: str = "default") -> Snapshot:
-    """Read a server's workspace and check what must always hold."""
+async def snapshot(server: Server, workspace: str = "default", since: str = "") -> Snapshot:
+    """Read a server's workspace and check what must always hold; up to `since` a former version wrote the events."""
     async with store_of(server) as connection:
-        return await invariants.check(connection, workspace)
+        return await invariants.check(connection, workspace, since)
 
 
 class Fleet:

