@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import random
+import re
 import stat
 import sys
 import tarfile
@@ -19,6 +20,9 @@ import pytest_asyncio
 from tests.scripts.fleet import Fleet, snapshot, store_of
 from tests.scripts.store import private_store
 
+from claudebench.backup.restore import restore
+from claudebench.errors import BackupRefused
+from claudebench.settings import load
 from claudebench.testing import Server, eventually, serve
 
 if TYPE_CHECKING:
@@ -57,6 +61,10 @@ async def restored(file: Path, data_dir: Path, *words: object) -> dict[str, Any]
     assert code == 0, errors
     told: dict[str, Any] = json.loads(out)
     return told
+
+
+def unheard(_done: int, _of: int | None) -> None:
+    """Hear how far a restore is."""
 
 
 async def texts(client: AsyncClient) -> set[str]:
@@ -207,23 +215,24 @@ async def test_a_damaged_backup_is_refused(good: bytes, tmp_path: Path, how: str
     make, said = BROKEN[how]
     (tmp_path / "b").write_bytes(make(good))
 
-    code, _, errors = await cli("restore", tmp_path / "b", "--data-dir", tmp_path / "data")
+    with pytest.raises(BackupRefused, match=re.escape(said)):
+        await restore(tmp_path / "b", load(data_dir=tmp_path / "data"), unheard)
 
-    assert (code, said in errors) == (1, True), errors
     assert names(tmp_path) == ["b"]
 
 
 async def test_a_flipped_bit_is_found_wherever_it_is(good: bytes, tmp_path: Path) -> None:
     """A file with one wrong bit, anywhere, is refused, or it is in what nobody reads and everything is there."""
     source = random.Random(7)
-    for _ in range(6):
+    for _ in range(20):
         at = source.randrange(len(good))
         (tmp_path / "b").write_bytes(good[:at] + bytes([good[at] ^ 1 << source.randrange(8)]) + good[at + 1 :])
-        code, _, errors = await cli("restore", tmp_path / "b", "--data-dir", tmp_path / f"data-{at}")
-        if code == 0:
-            assert at < 10, f"a wrong bit at {at} passed"  # the head of gzip holds a time that nobody reads
+        try:
+            await restore(tmp_path / "b", load(data_dir=tmp_path / f"data-{at}"), unheard)
+        except BackupRefused:
+            assert not (tmp_path / f"data-{at}").exists()
         else:
-            assert not (tmp_path / f"data-{at}").exists(), errors
+            assert at < 10, f"a wrong bit at {at} passed"  # the head of gzip holds a time that nobody reads
 
 
 async def test_what_is_there_is_not_overwritten(server: Server, client: AsyncClient, tmp_path: Path) -> None:
@@ -267,7 +276,7 @@ async def test_a_killed_restore_leaves_nothing_half(good: bytes, server: Server,
     await server.stop()
     (tmp_path / "b").write_bytes(good)
     cut_short = 0
-    for reached in REACHED:
+    for reached in REACHED[::2]:
         process = await begun("restore", tmp_path / "b", "--data-dir", server.data_dir, "--force")
         await eventually(partial(has_come_to, process, tmp_path, reached))
         with suppress(ProcessLookupError):
@@ -275,7 +284,7 @@ async def test_a_killed_restore_leaves_nothing_half(good: bytes, server: Server,
         cut_short += await process.wait() != 0
         async with serve(server.data_dir) as running, running.client() as connected:
             assert len(await texts(connected)) in {0, 50}
-    assert cut_short >= 3
+    assert cut_short >= 2
     await restored(tmp_path / "b", server.data_dir, "--force")
 
     async with serve(server.data_dir) as running, running.client() as connected:
