@@ -318,7 +318,9 @@ class App:
         try:
             await self.projector.meet()
         except Unavailable as error:
-            log.warning("the record could not be compared with the store at start", error=str(error))
+            log.warning("the record cannot be asked what it knows: numbers of tasks are left out", error=str(error))
+            await workspaces.learn()
+            await self.projector.skip()
         projecting = asyncio.create_task(self.projector.run(), name="projector")
         self._open.push_async_callback(_end, projecting)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.integration.listening import Stream, stream
 from tests.integration.recorded import check, differences, is_level, rows
 from tests.integration.test_ledger import redis
 from tests.scripts.fleet import Fleet, snapshot, store_of
 
+from claudebench.errors import Unavailable
+from claudebench.events.position import number
 from claudebench.testing import Server, eventually, serve
 
 if TYPE_CHECKING:
@@ -205,6 +209,13 @@ async def fork(server: Server, client: AsyncClient) -> tuple[int, list[str]]:
     return size, lost
 
 
+async def first(opened: Stream, event: str) -> dict[str, Any]:
+    """Return what the first frame of a kind holds."""
+    while (block := await opened.block()).get("event") != event:
+        pass
+    return cast("dict[str, Any]", json.loads(block["data"]))
+
+
 _sizes: dict[str, int] = {}
 
 
@@ -234,6 +245,12 @@ async def test_power_loss(server: Server, client: AsyncClient) -> None:
     await check(server)
     marked = await rows(server, "SELECT ms, seq FROM events WHERE lost ORDER BY ms, seq")
     assert [f"{ms}-{seq}" for ms, seq in marked] == [id_ for id_, _, _ in gone]
+
+    left = max(stays - {told.position}, key=number)
+    async with stream(server, **{"Last-Event-ID": gone[-1][0]}) as opened:
+        assert await first(opened, "gap") == {"type": "gap", "from": gone[-1][0], "last": left}
+    page = await client.call("event.list", after=gone[0][0])
+    assert (page["lost"], page["events"][0]["type"]) == (left, "store.rolled_back")
 
     await server.kill()
     await server.start()
@@ -272,6 +289,23 @@ async def made(client: AsyncClient) -> str:
     """Return the id of a new task, '' while the store is away."""
     reply = await client.rpc({"jsonrpc": "2.0", "id": 1, "method": "task.create", "params": {"text": "new"}})
     return str(reply.get("result", {}).get("id", ""))
+
+
+async def test_a_record_that_is_removed_is_missed(server: Server, client: AsyncClient) -> None:
+    """A file that is taken away under a running server is bad health with what to do; it is made anew at the start."""
+    await client.call("task.create", text="a")
+    await eventually(lambda: is_level(server))
+    (server.data_dir / "record.db").unlink()
+    await eventually(lambda: is_ill(client))
+    with pytest.raises(Unavailable, match="was removed or replaced while in use"):
+        await client.call("record.status")
+    await client.call("task.create", text="b")
+
+    await server.stop()
+    await server.start()
+    client.cut()
+    await eventually(client.is_healthy)
+    assert await differences(server) == []
 
 
 async def test_a_cut_log_is_a_named_gap(server: Server, client: AsyncClient) -> None:
@@ -330,7 +364,7 @@ async def test_a_record_of_another_store_is_left_alone(tmp_path: Path, postgresq
             pass
     adopts = {"CLAUDEBENCH_ADOPT_RECORD": "true"}
     async with serve(folders[1], "--database-url", url, env=adopts) as server, server.client() as client:
-        assert (await client.call("task.create", text="b"))["id"] == "t-2"
+        assert int((await client.call("task.create", text="b"))["id"][2:]) > 1
 
     async with serve(folders[2], "--database-url", other) as server, server.client() as client:
         await client.call("task.create", text="c")

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from claudebench.events.position import Position
 from claudebench.record.audit import Head, Row
 from claudebench.record.tampering import Finding
 
@@ -17,7 +18,7 @@ Mac = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", description="the m
 class Ask(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """What is asked of the audit; `after` is a position, as changes answer it, and is waited for."""
 
-    after: Annotated[str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$(?!\n)", description="a position of the log")] = ""
+    after: Position = ""
     timeout_ms: Annotated[int, Meta(ge=0, le=60_000, description="How long the record is waited for")] = 5_000
 
 

@@ -127,6 +127,8 @@ def events(answer: dict[str, Any]) -> None:
     """Print a page of the log."""
     if trimmed := answer.get("trimmed"):
         note(f"the log was trimmed: what is up to {trimmed} is gone")
+    if lost := answer.get("lost"):
+        note(f"the store lost the event that you named; what it has left before it ends with {lost}")
     table(EVENT_COLUMNS, map(event, answer["events"]))
     if answer["hasMore"]:
         note(f"more may follow: --all, or --after {answer['nextAfter']}")

@@ -325,6 +325,7 @@ class Channel:
 
 
 def gap_at(position: str, seen: Seen) -> Gap | None:
-    """Return that a position lies ahead of the log, or None; what was cut behind it shows when it is read."""
-    ahead = number(position) > number(seen.last)
-    return Gap(position, last=seen.last or BEGINNING) if ahead else None
+    """Return that the log has no event at a position, or None; what was cut behind it shows when it is read."""
+    if not seen.lacks(position):
+        return None
+    return Gap(position, last=seen.newest or seen.trimmed or BEGINNING)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from claudebench.events.model import Catalogue, Event, Trace
+from claudebench.events.position import BEGINNING, number
 from claudebench.store.script import Script
 from claudebench.telemetry.time import iso
 
@@ -42,11 +43,16 @@ class Span(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What became of the log since somebody was at a position: its span, and whether the event there is still in it."""
+    """What became of the log since somebody was at a position: its span, and the newest event up to there or ''."""
 
     trimmed: str
     last: str
-    there: bool
+    newest: str
+
+    def lacks(self, position: str) -> bool:
+        """Whether the event at a position is gone though the log was never cut so far: the store lost it."""
+        place = number(position)
+        return number(self.newest) != place and place > number(self.trimmed) and place != number(BEGINNING)
 
 
 class Page(NamedTuple):
@@ -127,8 +133,8 @@ class EventLog:
 
     async def seen(self, workspace: str, position: str) -> Seen:
         """Return what became of the log since a position ('' for its beginning)."""
-        trimmed, last, there = await self.connection.run(SEEN, workspace, position)
-        return Seen(trimmed.decode(), last.decode(), bool(there))
+        trimmed, last, newest = await self.connection.run(SEEN, workspace, position)
+        return Seen(trimmed.decode(), last.decode(), newest.decode())
 
 
 def event_of(position: str, fields: list[bytes]) -> Event:

@@ -166,7 +166,7 @@ class Tailer:
         seen = await self._own_log.seen(channel.workspace, position)
         if number(position) < number(seen.trimmed):
             channel.break_off(Gap(position, trimmed=seen.trimmed), seen.trimmed)
-        elif number(seen.trimmed) < number(position) and not seen.there and ring.begin < ring.end:
+        elif seen.lacks(position) and ring.begin < ring.end:
             last = await self._last_common(channel, seen)
             channel.break_off(Gap(position, last=last), last)
         elif number(position) > number(seen.last):
@@ -180,7 +180,7 @@ class Tailer:
         while low < high:
             middle = (low + high) // 2
             known = await self._own_log.seen(channel.workspace, frames[middle].position)
-            low, high = (middle + 1, high) if known.there else (low, middle)
+            low, high = (low, middle) if known.lacks(frames[middle].position) else (middle + 1, high)
         return frames[low - 1].position if low else min(channel.ring.foot, seen.last or BEGINNING, key=number)
 
 

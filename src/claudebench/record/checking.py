@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from claudebench.record.stream import Page
 
 LOG = "events"
-POSITION_OF_AN_EVENT = re.compile(r"(\d{1,20}-\d{1,20})?")
+POSITION_OF_AN_EVENT = re.compile(r"(\d{1,16}-\d{1,16})?")
+NUMBER_OF_A_TASK = re.compile(r"\d{0,14}")
 PAGE = 500
 TRIES = 5
 WAIT_MS = 10_000
@@ -60,7 +61,7 @@ class Checking:
         section, rest = _section(at)
         if section == LOG:
             return POSITION_OF_AN_EVENT.fullmatch(rest) is not None
-        return section in {each.name for each in self.projector.rooms} and (not rest or rest.isdecimal())
+        return section in {each.name for each in self.projector.rooms} and NUMBER_OF_A_TASK.fullmatch(rest) is not None
 
     async def verify(self, workspace: str, at: str) -> Step:
         """Compare one part.

@@ -154,12 +154,17 @@ def _side(address: Address, name: str, begin: str, within_s: float) -> _Side:
     return _File(pool, address.file, begin) if address.file else _Remote(pool, address.url, name, within_s)
 
 
+NO_DATABASE = "file is not a database"  # what SQLite says of garbage
+
+
 async def _in(pool: Worker, work: Callable[[], T]) -> T:
     """Run work in the thread; that the database cannot be had becomes an error of ours, not that it refuses a row."""
     try:
         return await pool.do(work)
     except DBAPIError as error:
         message = str(error.orig).partition("\n")[0]
+        if message == NO_DATABASE:
+            message = f"{message}; move it away, and the record is made anew from what the store holds"
         if is_refusal(error):
             raise RowRefused(message) from error
         raise down(message, outcome="unknown" if error.connection_invalidated else "not_done") from error
@@ -178,6 +183,7 @@ class _File:
     def __init__(self, pool: Worker, path: Path, begin: str) -> None:
         self._pool, self._path, self._begin = pool, path, begin
         self._engine: Engine | None = None
+        self._inode = 0
 
     async def do(self, work: Callable[[Connection], T]) -> T:
         return await _in(self._pool, partial(self._do, work))
@@ -189,8 +195,24 @@ class _File:
     def _do(self, work: Callable[[Connection], T]) -> T:
         if self._engine is None:
             self._engine = _file_engine(self._path, self._begin)
+            self._inode = self._path.stat().st_ino
+        self._look()
         with self._engine.begin() as connection:
             return work(connection)
+
+    def _look(self) -> None:
+        """Refuse to write into a file that has no name any more: it would be gone with this process.
+
+        Raises:
+            OSError: the file was removed or replaced.
+        """
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                return
+        raise OSError(
+            f"{self._path} was removed or replaced while in use; stop the server, put the file back if you have it, "
+            "and start again: without it the record is made anew from what the store holds"
+        )
 
     def _dispose(self) -> None:
         if self._engine:
@@ -198,7 +220,7 @@ class _File:
 
 
 def _file_engine(path: Path, begin: str) -> Engine:
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    _make(path)
     engine = sqlalchemy.create_engine(
         sqlalchemy.URL.create("sqlite", database=str(path)),
         poolclass=sqlalchemy.pool.StaticPool,
@@ -216,6 +238,17 @@ def _file_engine(path: Path, begin: str) -> Engine:
         connection.exec_driver_sql(f"BEGIN {begin}")
 
     return engine
+
+
+def _make(path: Path) -> None:
+    """Make the file, its owner's alone.
+
+    One that is there is not touched: to close it anywhere in the process would end the locks of SQLite on it
+    (https://sqlite.org/howtocorrupt.html, 2.2), and another program that opens and closes the file would then take the
+    journal away from under us.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 class _Remote:

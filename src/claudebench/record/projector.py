@@ -52,6 +52,7 @@ EVENTS_MAX = 1_000
 LINGER_S, IDLE_MAX_S = 0.05, 1.0
 AGAIN_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 LOOK_S = 0.02
+KNOWN_WITHIN_S = 2.0
 BEHIND_MAX_MS = 10_000
 WATCHED_MAX = 50
 
@@ -136,17 +137,27 @@ class Projector:
                 with suppress(ClaudeBenchError):
                     await self.leases.release(self.held)
 
-    def first(self) -> list[tuple[Script, str, tuple[Argument, ...]]]:
-        """Return what a store that comes back is told before it serves: it goes on behind what is recorded."""
-        highest = {name: max(room.highest(name) for room in self.rooms) for name in self.readings}
-        return [
-            *([self.identity.again()] if self.identity.id else ()),
-            *(
-                (PAST, name, (*position_of(reading.id), highest[name]))
-                for name, reading in self.readings.items()
-                if reading.id
-            ),
-        ]
+    async def first(self) -> list[tuple[Script, str, tuple[Argument, ...]]]:
+        """Return what a store that was started anew is told before it serves: it goes on behind what is recorded."""
+        own = [self.identity.again()] if self.identity.id else []
+        try:
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                places = await self.database.read(partial(writing.places, rooms=self.rooms))
+        except (ClaudeBenchError, TimeoutError):
+            return [*own, *((PAST, name, (*place, "")) for name, place in self._remembered().items())]
+        return [*own, *((PAST, name, (*place, "sure")) for name, place in places.items())]
+
+    def _remembered(self) -> dict[str, tuple[int, int, int]]:
+        """Return for each workspace the last position and the highest number that this server heard of."""
+        places: dict[str, tuple[int, int, int]] = dict.fromkeys(self.known(), (0, 0, 0))
+        for name, reading in self.readings.items():
+            places[name] = (*position_of(reading.id), max(room.highest(name) for room in self.rooms))
+        return places
+
+    async def skip(self) -> None:
+        """Leave numbers out in every workspace: nobody can say now which of them were given away already."""
+        for name, (ms, seq, number) in self._remembered().items():
+            await self.stream.past(name, (ms, seq), number, sure=False)
 
     async def wait(self, workspace: str, position: str, timeout_ms: int) -> None:
         """Wait until an event is recorded.
@@ -178,15 +189,18 @@ class Projector:
             reading.pause_s, reading.at_s = LINGER_S, min(reading.at_s, monotonic() + LINGER_S)
 
     async def meet(self) -> None:
-        """Compare every position of the record with the log, and move a store that was rolled back past what it forgot.
+        """Move a store that was rolled back past what the record knows; who has the role also puts the two together.
 
         Raises:
-            ClaudeBenchError: the record or the store cannot be had.
+            StoreRefused: the record is another store's.
+            Unavailable: the record or the store cannot be had.
         """
+        await self._prepare()
+        for name, (ms, seq, number) in (await self.database.read(partial(writing.places, rooms=self.rooms))).items():
+            await self.stream.past(name, (ms, seq), number)
         self.held = await self.leases.take(NO_WORKSPACE, ROLE, self.owner, LEASE_MS)
         if not self.held:
             return
-        await self._prepare()
         for workspace, id_ in (await self.database.read(writing.all_positions)).items():
             page = await self.stream.behind(workspace, id_, 1)
             if page.is_lost:

@@ -70,9 +70,12 @@ class Stream:
         ids = await self.connection.run(BEFORE, workspace, f"{upto[0]}-{upto[1]}", limit)
         return [position_of(each.decode()) for each in ids]
 
-    async def past(self, workspace: str, position: Position, counter: int) -> bool:
-        """Move the log and the counter of tasks past what the record knows; return whether the log was behind."""
-        return bool(await self.connection.run(PAST, workspace, *position, counter))
+    async def past(self, workspace: str, position: Position, counter: int, *, sure: bool = True) -> bool:
+        """Move the log and the counter of tasks past what is known; return whether the log was behind.
+
+        It is not `sure` when the record cannot be asked: then more numbers are left out than a store can lose.
+        """
+        return bool(await self.connection.run(PAST, workspace, *position, counter, "sure" if sure else ""))
 
     async def tell(self, workspace: str, type_: str, place: str, payload: bytes) -> str:
         """Say once that something befell the log at this place; return the position of the event, or ''."""

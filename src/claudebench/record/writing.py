@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from claudebench.record.bulk import Bulk
 from claudebench.record.database import is_refusal
-from claudebench.record.entry import text_of
+from claudebench.record.entry import position_of, text_of
 from claudebench.record.tables import EVENTS, POSITION
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from claudebench.record.entry import Entry
-    from claudebench.record.room import Applies
+    from claudebench.record.room import Applies, Room
 
 FILL = "fill"
 log = structlog.get_logger("claudebench")
@@ -73,6 +73,14 @@ def begin(connection: Connection, workspaces: Sequence[str]) -> dict[str, tuple[
 def all_positions(connection: Connection) -> dict[str, str]:
     """Return how far every workspace is recorded."""
     return {row.workspace: row.id for row in connection.execute(select(POSITION))}
+
+
+def places(connection: Connection, rooms: Sequence[Room]) -> dict[str, tuple[int, int, int]]:
+    """Return of every workspace the last position that is recorded, as two numbers, and the highest of a task."""
+    return {
+        workspace: (*position_of(id_), max((room.counter(connection, workspace) for room in rooms), default=0))
+        for workspace, id_ in all_positions(connection).items()
+    }
 
 
 def standing(connection: Connection, workspace: str) -> tuple[str, str] | None:

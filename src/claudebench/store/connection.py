@@ -6,8 +6,8 @@ first-in-first-out queue. The promises:
 - A cancelled call keeps its slot, so the replies after it still find their owners.
 - What was never handed to the socket is `not_done`; what was, and got no answer, is `unknown`. Nothing is retried
   blindly: only NOSCRIPT, which says that nothing ran, is answered by sending the script's text in the same slot.
-- A new connection serves only after every script is loaded, and what `first` gives has been answered: a store that
-  comes back may have forgotten what it had acknowledged.
+- A new connection serves only after every script is loaded, and, to a store that was started anew, after what `first`
+  gives has been answered: it may have forgotten what it had acknowledged.
 - `generation` counts the connections: what is sent under one number is run in the order in which it was sent.
 - A silent store (no reply to the oldest call for `timeout_s`) refuses new calls at once until it speaks again; after
   `silence_max_s` the socket is given up and made anew.
@@ -41,7 +41,7 @@ from claudebench.store.keys import prefix
 from claudebench.store.script import ScriptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from claudebench.store.origin import Origin
     from claudebench.store.script import Script, Text
@@ -161,7 +161,7 @@ class Connection:
         self.address = address
         self.scripts = tuple(scripts)
         self.version: tuple[int, ...] = ()
-        self._served = False
+        self._served, self._store_run = False, ""
         self._timeout_ns = int(timeout_s * 1e9)
         self._silence_max_ns = int(silence_max_s * 1e9)
         self._calls_max = calls_max
@@ -173,7 +173,7 @@ class Connection:
         self.refuses_growth: Callable[[], bool] = lambda: False
         self.on_full_disk: Callable[[], None] = lambda: None
         self.on_change: Callable[[str], object] = str
-        self.first: Callable[[], list[tuple[Script, str, tuple[Argument, ...]]]] = list
+        self.first: Callable[[], Awaitable[list[tuple[Script, str, tuple[Argument, ...]]]]] = _nothing
 
     @property
     def is_up(self) -> bool:
@@ -299,11 +299,12 @@ class Connection:
         try:
             for words in self.address.greeting():
                 await wire.send(words, None, ())
-            self.version = _version(await wire.send(("INFO", "server"), None, ()))
+            about = _fields(await wire.send(("INFO", "server"), None, ()))
         except Unavailable as error:
             if error.data.get("reason") == "login":
                 raise SettingsError(f"the store at {self.address} does not let this server in: {error}") from None
             raise
+        self.version = _version(about)
         if self.version < OLDEST_VERSION:
             raise SettingsError(f"the store at {self.address} is {_dotted(self.version)}; 7.0 or newer is needed")
         texts = [text for script in self.scripts for text in script.texts]
@@ -311,8 +312,10 @@ class Connection:
         for text, sha in zip(texts, shas, strict=True):
             if sha.decode() != text.sha:
                 raise Internal(f"the store hashes a script to {sha!r}, not to {text.sha}")
-        for script, workspace, arguments in self.first():
-            await wire.send(("EVALSHA", script.sha, 1, prefix(workspace), *arguments), script.plain, ())
+        if (run := about.get("run_id", "")) != self._store_run:
+            for script, workspace, arguments in await self.first():
+                await wire.send(("EVALSHA", script.sha, 1, prefix(workspace), *arguments), script.plain, ())
+            self._store_run = run
 
     async def _serve(self, wire: _Wire) -> None:
         self._wire, self._served = wire, True
@@ -500,8 +503,15 @@ def unexpected(text: str) -> Internal:
     return error
 
 
-def _version(info: bytes) -> tuple[int, ...]:
-    fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+async def _nothing() -> list[Any]:
+    return []
+
+
+def _fields(info: bytes) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+
+
+def _version(fields: dict[str, str]) -> tuple[int, ...]:
     text = fields.get("valkey_version") or fields.get("redis_version", "0")
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 

@@ -11,7 +11,7 @@ from claudebench.errors import InvalidParams, NotFound, nearest
 from claudebench.events.cursor import Cursors, Lag
 from claudebench.events.log import EventLog
 from claudebench.events.model import OWN_PREFIX
-from claudebench.events.position import number
+from claudebench.events.position import BEGINNING, number
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.rpc.bounds import bound
 from claudebench.rpc.command import handler
@@ -32,6 +32,10 @@ async def list_(request: model.EventList, context: Context, log: EventLog) -> mo
     answer = model.Events(page.events, page.more, page.next)
     if number(request.after) < number(page.trimmed):
         answer.trimmed = page.trimmed
+    elif request.after:
+        seen = await log.seen(context.workspace, request.after)
+        if seen.lacks(request.after):
+            answer.lost = seen.newest or seen.trimmed or BEGINNING
     return answer
 
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from claudebench.events.model import Event
 from claudebench.events.patterns import LENGTH_MAX, PATTERN
+from claudebench.events.position import Position
 from claudebench.rpc.envelope import NoInstanceId
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
@@ -43,9 +44,7 @@ class State(msgspec.Struct, rename="camel"):
 class EventList(Ask):
     """event.list. `after` is a position, as events and changes name it; no type given means all."""
 
-    after: Annotated[
-        str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$", description="a position, such as 1700000000000-0, or empty")
-    ] = ""
+    after: Position = ""
     types: Annotated[list[Annotated[str, Meta(max_length=LENGTH_MAX, pattern=PATTERN)]], Meta(max_length=50)] = []
     subject: Annotated[str, Meta(max_length=256, description="Only those about it")] = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
@@ -54,13 +53,15 @@ class EventList(Ask):
 class Events(msgspec.Struct, rename="camel"):
     """A page of the log; `nextAfter` asks for the next.
 
-    `trimmed` is there when events behind `after` are gone, up to the one that it names.
+    `trimmed` is there when events behind `after` are gone, up to the one that it names. `lost` is there when the log
+    has no event at `after`, though it was never cut so far: the store lost it, and what is left before it ends there.
     """
 
     events: list[Event]
     has_more: bool
     next_after: str
     trimmed: str | UnsetType = UNSET
+    lost: str | UnsetType = UNSET
 
 
 class Emit(Ask, kw_only=True):

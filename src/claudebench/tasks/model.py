@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from claudebench.events.position import Position
 from claudebench.instances.model import Role
 from claudebench.rpc.envelope import InstanceId
 from claudebench.telemetry.time import iso
@@ -23,7 +24,6 @@ Cursor = Annotated[
         description="the nextCursor of the page before",
     ),
 ]
-After = Annotated[str, Meta(pattern=r"^(\d{1,20}-\d{1,20})?$(?!\n)", description="a position of the log")]
 TimeoutMs = Annotated[int, Meta(ge=0, le=60_000)]
 
 RESULT_MAX = METADATA_MAX = 65_536
@@ -77,7 +77,7 @@ class Get(Request):
 
     id: TaskId
     archived: bool = False
-    after: After = ""
+    after: Position = ""
     timeout_ms: TimeoutMs = 5000
 
 
@@ -96,7 +96,7 @@ class List(Request):
     order: Literal["asc", "desc"] = "desc"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     archived: bool = False
-    after: After = ""
+    after: Position = ""
     timeout_ms: TimeoutMs = 5000
     cursor: Cursor | None = None
 
