@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from claudebench.events.position import Position
+from claudebench.events.model import Position
 from claudebench.record.audit import Head, Row
 from claudebench.record.tampering import Finding
 

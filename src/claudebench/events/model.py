@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OWN_PREFIX = "x."
+Position = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\d{1,16}-\d{1,16})?$(?!\n)", description="a position of the log, such as 1700000000000-0, or empty"
+    ),
+]
 
 
 class Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):

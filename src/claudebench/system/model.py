@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from claudebench.events.model import Event
+from claudebench.events.model import Event, Position
 from claudebench.events.patterns import LENGTH_MAX, PATTERN
-from claudebench.events.position import Position
 from claudebench.rpc.envelope import NoInstanceId
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]

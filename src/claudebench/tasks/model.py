@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from claudebench.events.position import Position
+from claudebench.events.model import Position
 from claudebench.instances.model import Role
 from claudebench.rpc.envelope import InstanceId
 from claudebench.telemetry.time import iso
