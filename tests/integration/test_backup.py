@@ -12,6 +12,7 @@ import sys
 import tarfile
 from contextlib import suppress
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,18 @@ import pytest_asyncio
 from tests.scripts.fleet import Fleet, snapshot, store_of
 from tests.scripts.store import private_store
 
+from claudebench.backup import restore as restoring
+from claudebench.backup.record_copy import put_rows
 from claudebench.backup.restore import restore
-from claudebench.errors import BackupRefused
+from claudebench.backup.take import connected
+from claudebench.errors import BackupRefused, ClaudeBenchError
 from claudebench.settings import load
+from claudebench.store.connection import Address
 from claudebench.testing import Server, eventually, serve
 
 if TYPE_CHECKING:
     from claudebench.testing import AsyncClient
+    from claudebench.testing.postgres import Postgres
 
 ENDS_WITHIN_S = 60
 
@@ -130,6 +136,97 @@ async def test_a_store_of_yours_is_copied_by_its_keys(tmp_path: Path, into: str)
             async with store_of(other) as connection:
                 assert await connection.command("DBSIZE") >= told["store"]["keys"]
     assert created <= {f"t-{n}" for n in found.tasks}
+
+
+# -- a store and a database of yours
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def of_yours(tmp_path_factory: pytest.TempPathFactory, postgresql: Postgres) -> bytes:
+    """The bytes of a whole backup of a small server on a store and a database of yours."""
+    folder = tmp_path_factory.mktemp("yours")
+    with private_store() as socket:
+        options = ("--redis-url", f"unix://{socket}", "--database-url", await postgresql.fresh())
+        async with serve(folder / "data", *options) as server, server.client(token=server.operator_token) as client:
+            await client.call("task.create", text="kept")
+            await client.call("audit.tail", after=client.position)
+            await backed_up(server, folder / "b", *options)
+    return (folder / "b").read_bytes()
+
+
+async def keys_in(socket: str) -> int:
+    """Return how many keys a store has."""
+    async with connected(Address(socket=socket)) as connection:
+        return int(await connection.command("DBSIZE"))
+
+
+@pytest.mark.parametrize("how", ["filled", "away"])
+async def test_a_database_that_cannot_take_it_leaves_the_store_empty(
+    of_yours: bytes, postgresql: Postgres, tmp_path: Path, how: str
+) -> None:
+    """With a database that is filled or away nothing is put into the store, and the next restore goes into it."""
+    (tmp_path / "b").write_bytes(of_yours)
+    with private_store() as socket:
+        into = {"redis_url": f"unix://{socket}", "data_dir": tmp_path / "data"}
+        wrong = "postgresql://u@127.0.0.1:1/none"
+        if how == "filled":
+            wrong = await postgresql.fresh()
+            await put_rows(wrong, unpacked(of_yours, tmp_path / "rows") / "record.jsonl")
+        with pytest.raises(ClaudeBenchError, match=r"not empty|refused|failed") as refused:
+            await restore(tmp_path / "b", load(**into, database_url=wrong), unheard)
+        assert (await keys_in(socket), "dropdb" in refused.value.message) == (0, how == "filled")
+
+        right = await postgresql.fresh()
+        await restore(tmp_path / "b", load(**into, database_url=right), unheard)
+        options = ("--redis-url", f"unix://{socket}", "--database-url", right)
+        async with serve(tmp_path / "data", *options) as server, server.client() as client:
+            assert await texts(client) == {"kept"}
+
+
+def unpacked(backup: bytes, folder: Path) -> Path:
+    """Put the parts of a backup into a folder."""
+    with tarfile.open(fileobj=io.BytesIO(backup), mode="r:gz") as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+async def test_a_store_that_cannot_take_it_leaves_the_database_empty(
+    of_yours: bytes, postgresql: Postgres, tmp_path: Path
+) -> None:
+    """Keys that the store refuses, behind rows that are in, are taken back with the rows; so is what is ready."""
+    (tmp_path / "b").write_bytes(of_yours)
+    (tmp_path / "bad").write_bytes(rebuilt(of_yours, damaged_keys))
+    with private_store() as socket:
+        url = await postgresql.fresh()
+        settings = load(redis_url=f"unix://{socket}", data_dir=tmp_path / "data", database_url=url)
+        with pytest.raises(BackupRefused, match="the store cannot take"):
+            await restore(tmp_path / "bad", settings, unheard)
+        assert (await keys_in(socket), names(tmp_path)) == (0, ["b", "bad"])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(restoring, "_exchange", failing)
+            with pytest.raises(LookupError):
+                await restore(tmp_path / "b", settings, unheard)
+        assert (await keys_in(socket), await postgresql.fetch("SELECT subject FROM events", url=url)) == (0, [])
+
+        await restore(tmp_path / "b", settings, unheard)
+        assert await keys_in(socket) > 0
+
+
+def failing(*_arguments: object) -> str:
+    """Fail where the directories would change places."""
+    raise LookupError
+
+
+def damaged_keys(parts: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the members with the last key of the store damaged."""
+    return with_part(parts, "store.keys", parts["store.keys"][:-1] + b"x")
+
+
+def with_part(parts: dict[str, bytes], name: str, content: bytes) -> dict[str, bytes]:
+    """Return the members with another content of one, which the manifest names as it is."""
+    named = [each for each in json.loads(parts["manifest.json"])["parts"] if each["name"] != name]
+    told = {"name": name, "bytes": len(content), "sha256": sha256(content).hexdigest()}
+    return with_manifest(parts, parts=[*named, told]) | {name: content}
 
 
 # -- what is refused

@@ -6,24 +6,24 @@ The rows are JSON lines: the revision of the tables first, then for each table i
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import delete, inspect, literal, select, text
 
 import claudebench.hooks.record
 import claudebench.instances.record
 import claudebench.tasks.record  # noqa: F401 - their tables
-from claudebench.errors import BackupRefused
+from claudebench.errors import BackupRefused, Unavailable
 from claudebench.record.bulk import Bulk
 from claudebench.record.database import Address, Database
 from claudebench.record.migrating import newest
 from claudebench.record.tables import METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from sqlalchemy import Connection, Table
@@ -33,6 +33,7 @@ WORK_WITHIN_S = 3_600.0
 ROWS_AT_ONCE = 1_000
 RECORD_FILE = "record.db"
 BUSY_S = 30.0
+ANEW = "drop that database and create it anew (dropdb, createdb), or name another"
 
 
 def copy_sqlite(source: Path, folder: Path) -> Path:
@@ -66,12 +67,9 @@ async def copy_rows(url: str, folder: Path) -> Path:
     Raises:
         Unavailable: it does not answer.
     """
-    database = Database(Address(url=url), work_within_s=WORK_WITHIN_S, read_within_s=WORK_WITHIN_S)
-    try:
+    async with _opened(url) as database:
         await database.prepare()
         await database.read(partial(_write_rows, target=folder / ROWS_FILE))
-    finally:
-        await database.close()
     return folder / ROWS_FILE
 
 
@@ -87,30 +85,80 @@ def _write_rows(connection: Connection, target: Path) -> None:
                 file.write(encode(list(row)) + b"\n")
 
 
+async def check_rows(url: str, source: Path) -> None:
+    """Look whether copied rows may be put into a PostgreSQL, and change nothing there.
+
+    Raises:
+        BackupRefused: it is not empty, or the rows are of other tables than this version has.
+        Unavailable: it does not answer.
+    """
+    with source.open("rb") as file:
+        _refuse_other_tables(file)
+    async with _opened(url) as database:
+        await database.read(_refuse_filled)
+
+
 async def put_rows(url: str, source: Path) -> None:
     """Put copied rows into a PostgreSQL whose record is empty, in one transaction.
 
     Raises:
         BackupRefused: it is not empty, or the rows are of other tables than this version has.
+        Unavailable: it does not answer; the message says so when nobody knows whether they are in.
     """
+    async with _opened(url) as database:
+        await database.prepare()
+        try:
+            await database.run(partial(_read_rows, source=source))
+        except Unavailable as error:
+            if error.outcome == "unknown":
+                error.args = (f"{error.message}; its rows may be in: {ANEW}",)
+            raise
+
+
+async def take_rows_back(url: str) -> None:
+    """Empty a record that this restore has filled.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    async with _opened(url) as database:
+        await database.run(_empty)
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Database]:
     database = Database(Address(url=url), work_within_s=WORK_WITHIN_S, read_within_s=WORK_WITHIN_S)
     try:
-        await database.prepare()
-        await database.run(partial(_read_rows, source=source))
+        yield database
     finally:
         await database.close()
 
 
+def _empty(connection: Connection) -> None:
+    for table in reversed(METADATA.sorted_tables):
+        connection.execute(delete(table))
+
+
+def _refuse_filled(connection: Connection) -> None:
+    there = set(inspect(connection).get_table_names())
+    for table in METADATA.sorted_tables:
+        if table.name in there and connection.execute(select(literal(1)).select_from(table).limit(1)).first():
+            raise BackupRefused(f"the record at --database-url is not empty; a backup wants an empty one: {ANEW}")
+
+
+def _refuse_other_tables(file: IO[bytes]) -> None:
+    revision = msgspec.json.decode(file.readline()).get("revision")
+    if revision != newest():
+        raise BackupRefused(
+            f"its record has revision {revision} and this version wants {newest()}; restore it with the version "
+            "that made it, then upgrade"
+        )
+
+
 def _read_rows(connection: Connection, source: Path) -> None:
-    if any(connection.execute(select(table).limit(1)).first() for table in METADATA.sorted_tables):
-        raise BackupRefused("the record at --database-url is not empty; a backup is restored into an empty database")
+    _refuse_filled(connection)
     with source.open("rb") as file:
-        revision = msgspec.json.decode(file.readline()).get("revision")
-        if revision != newest():
-            raise BackupRefused(
-                f"its record has revision {revision} and this version wants {newest()}; restore it with the version "
-                "that made it, then upgrade"
-            )
+        _refuse_other_tables(file)
         for table, rows in _batches(map(msgspec.json.decode, file)):
             template = f"INSERT INTO {table.name} ({{columns}}) SELECT {{columns}} FROM {{rows}}"  # noqa: S608 - our names
             Bulk(template, table.columns).run(connection, rows)

@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from claudebench.backup import archive
-from claudebench.backup.record_copy import RECORD_FILE, ROWS_FILE, check_sqlite, put_rows
-from claudebench.backup.store_copy import KEPT_KEYS, SNAPSHOT, as_append_only, put_keys
+from claudebench.backup.record_copy import (
+    ANEW,
+    RECORD_FILE,
+    ROWS_FILE,
+    check_rows,
+    check_sqlite,
+    put_rows,
+    take_rows_back,
+)
+from claudebench.backup.store_copy import KEPT_KEYS, SNAPSHOT, as_append_only, put_keys, refuse_filled, take_keys_back
 from claudebench.backup.take import ENGINE, connected
 from claudebench.errors import BackupRefused, ClaudeBenchError, SettingsError, StoreHeld
 from claudebench.record.database import Address as DatabaseAddress
@@ -68,11 +76,11 @@ async def restore(
         manifest = await asyncio.to_thread(archive.unpack, source, fresh, tell)
         if (fresh / RECORD_FILE).exists():
             await asyncio.to_thread(check_sqlite, fresh / RECORD_FILE)
-        await _build(fresh, manifest, settings)
-        if settings.database_url and (fresh / ROWS_FILE).exists():
-            await put_rows(settings.database_url, fresh / ROWS_FILE)
-            (fresh / ROWS_FILE).unlink()
-        moved_to = _exchange(fresh, target)
+        await _refuse_filled(fresh, settings)
+        async with AsyncExitStack() as undo:
+            await _build(fresh, manifest, settings, undo)
+            moved_to = _exchange(fresh, target)
+            undo.pop_all()
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Restored(str(target.path), manifest.made_at, manifest.version, moved_to)
@@ -105,22 +113,60 @@ def _check(manifest: Manifest, settings: Settings) -> None:
         raise BackupRefused(f"this backup has no copy of its store of the kind {store.kind!r}")
 
 
-async def _build(fresh: Path, manifest: Manifest, settings: Settings) -> None:
-    """Make a data directory of the parts, and have an engine read the store's."""
+async def _refuse_filled(fresh: Path, settings: Settings) -> None:
+    """Refuse a database and a store of yours that do not answer or are not empty, before anything is put there."""
+    if settings.database_url and (fresh / ROWS_FILE).exists():
+        await check_rows(settings.database_url, fresh / ROWS_FILE)
+    if settings.redis_url:
+        async with connected(Address.from_url(settings.redis_url)) as connection:
+            await refuse_filled(connection)
+
+
+async def _build(fresh: Path, manifest: Manifest, settings: Settings, undo: AsyncExitStack) -> None:
+    """Make a data directory of the parts, and have an engine read the store's; then fill what is not in it."""
     if manifest.store.kind == "rdb":
         as_append_only(fresh / SNAPSHOT, fresh, APPEND_ONLY, MANIFEST)
         await _load(fresh, None)
-    elif settings.redis_url:
-        async with connected(Address.from_url(settings.redis_url)) as connection:
-            await put_keys(connection, fresh / KEPT_KEYS)
-        (fresh / ENGINE).unlink(missing_ok=True)
     else:
         (fresh / ENGINE).unlink(missing_ok=True)
-        await _load(fresh, fresh / KEPT_KEYS)
-    (fresh / KEPT_KEYS).unlink(missing_ok=True)
-    for name in OURS_ALONE:
+        if not settings.redis_url:
+            await _load(fresh, fresh / KEPT_KEYS)
+    await _fill(fresh, settings, undo)
+    for name in (*OURS_ALONE, KEPT_KEYS, ROWS_FILE):
         (fresh / name).unlink(missing_ok=True)
     archive.sync_folder(fresh)
+
+
+async def _fill(fresh: Path, settings: Settings, undo: AsyncExitStack) -> None:
+    """Fill a database and a store of yours; `undo` takes back what was put there when what follows fails.
+
+    The rows are put first, all of them or none; the keys are marked as half until the last is there.
+    """
+    if settings.database_url and (fresh / ROWS_FILE).exists():
+        await put_rows(settings.database_url, fresh / ROWS_FILE)
+        undo.push_async_callback(_take_rows_back, settings.database_url)
+    if settings.redis_url:
+        address = Address.from_url(settings.redis_url)
+        async with connected(address) as connection:
+            await put_keys(connection, fresh / KEPT_KEYS)
+        undo.push_async_callback(_take_keys_back, address)
+
+
+async def _take_rows_back(url: str) -> None:
+    try:
+        await take_rows_back(url)
+    except ClaudeBenchError as error:
+        raise BackupRefused(f"the restore failed, and its rows are in the record at --database-url: {ANEW}") from error
+
+
+async def _take_keys_back(address: Address) -> None:
+    try:
+        async with connected(address) as connection:
+            await take_keys_back(connection)
+    except ClaudeBenchError as error:
+        raise BackupRefused(
+            f"the restore failed, and its keys are in the store at {address}: remove all that begin with cb: there"
+        ) from error
 
 
 async def _load(fresh: Path, keys: Path | None) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from claudebench.errors import BackupRefused, Internal, Unavailable
+from claudebench.errors import BackupRefused, ClaudeBenchError, Internal, Unavailable
 from claudebench.store.format import NO_WORKSPACE
 from claudebench.store.keys import KEYS, prefix
 
@@ -135,16 +136,46 @@ async def _workspaces(connection: Connection) -> list[str]:
             return sorted(found, key=lambda each: (each != NO_WORKSPACE, each))
 
 
-async def put_keys(connection: Connection, source: Path) -> int:
-    """Put the keys of a copy into a store that has none of ours; return how many. May be repeated after a kill.
+async def refuse_filled(connection: Connection) -> None:
+    """Look whether keys may be put into a store, and change nothing there.
 
     Raises:
-        BackupRefused: the store is in use, or its engine cannot read what another dumped.
+        BackupRefused: the store is in use.
+        Unavailable: it does not answer.
     """
     schema = await connection.command("HGET", _FORMAT_KEY, "schema")
     in_use = await _workspaces(connection) if schema is None else schema != str(RESTORING).encode()
     if in_use:
         raise BackupRefused(f"the store at {connection.address} is in use; a backup is restored into an empty one")
+
+
+async def put_keys(connection: Connection, source: Path) -> int:
+    """Put the keys of a copy into a store that has none of ours; return how many. May be repeated after a kill.
+
+    Raises:
+        BackupRefused: the store is in use, or its engine cannot read what another dumped; then none is left there.
+    """
+    await refuse_filled(connection)
+    try:
+        return await _put_keys(connection, source)
+    except BaseException:
+        with suppress(ClaudeBenchError):  # what stays then is marked, and the next restore takes it away
+            await take_keys_back(connection)
+        raise
+
+
+async def take_keys_back(connection: Connection) -> None:
+    """Take away all that a restore has put into a store.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    await connection.command("HSET", _FORMAT_KEY, "schema", RESTORING)
+    await _remove(connection)
+    await connection.command("DEL", _FORMAT_KEY)
+
+
+async def _put_keys(connection: Connection, source: Path) -> int:
     await connection.command("HSET", _FORMAT_KEY, "schema", RESTORING)
     await _remove(connection)
     count, last = 0, None
