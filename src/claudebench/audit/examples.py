@@ -9,6 +9,7 @@ WRITE = ("task.create", {"text": "Write the release notes"})
 KEY = "5f1d8a8a3e6c2b90"
 MAC = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
 HEAD = {"seq": 1, "id": "1772355600000-0", "mac": MAC, "key": KEY}
+SPANS = [{"seq": 1, "key": KEY}]
 ROW = {
     "seq": 1,
     "id": "1772355600000-0",
@@ -33,7 +34,14 @@ TOLD = {
             Example(
                 "the newest rows",
                 {"limit": 1},
-                {"workspace": "default", "rows": [ROW], "nextBehind": 1, "hasMore": False, "head": HEAD},
+                {
+                    "workspace": "default",
+                    "rows": [ROW],
+                    "nextBehind": 1,
+                    "hasMore": False,
+                    "head": HEAD,
+                    "spans": SPANS,
+                },
                 (WRITE,),
             ),
         ),

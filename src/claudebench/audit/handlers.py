@@ -92,12 +92,13 @@ async def verify(request: model.Verify, context: Context, audit: Audit) -> model
 async def tail(request: model.Tail, context: Context, audit: Audit) -> model.Rows:
     """Return rows of the audit, the newest ones or those behind a row; a page ends once it holds 1 MiB."""
     trail = await audit.seen(context.workspace, request)
-    head = await trail.head(context.workspace)
+    standing = await trail.standing(context.workspace)
     found = await trail.rows(context.workspace, request.behind, request.limit)
     rows = list(_fitting(found))
     last = rows[-1].seq if rows else request.behind or 0
     more = request.behind is not None and (len(rows) < len(found) or len(found) == request.limit)
-    return model.Rows(context.workspace, rows, next_behind=last, has_more=more, head=head or UNSET)
+    head, spans = standing.head or UNSET, list(standing.spans)
+    return model.Rows(context.workspace, rows, next_behind=last, has_more=more, head=head, spans=spans)
 
 
 def _fitting(found: list[Row]) -> Iterator[Row]:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from claudebench.events.model import Position
-from claudebench.record.audit import Head, Row
+from claudebench.record.audit import Head, Row, Span
 from claudebench.record.tampering import Finding
 
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
@@ -56,13 +56,14 @@ class Tail(Ask):
 
 
 class Rows(msgspec.Struct, rename="camel"):
-    """Rows of the audit, oldest first; `nextBehind` asks for those that follow."""
+    """Rows of the audit, oldest first; `nextBehind` asks for those that follow, `spans` says which key signed them."""
 
     workspace: str
     rows: list[Row]
     next_behind: int
     has_more: bool
     head: Head | UnsetType = UNSET
+    spans: list[Span] = []
 
 
 class Accept(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -97,7 +97,9 @@ def _verified_file(file: Path, key: Path) -> dict[str, Any]:
 
 
 def _show_verdict(told: dict[str, Any]) -> None:
-    show.record({"intact": "yes" if told["intact"] else "NO", "rows": told["rows"], "last": told["last"]})
+    unchecked = sum(each["to"] - each["seq"] + 1 for each in told["findings"] if each["kind"] == "unchecked")
+    whole = f"yes, but for {unchecked} rows that nobody can check" if unchecked else "yes"
+    show.record({"intact": whole if told["intact"] else "NO", "rows": told["rows"], "last": told["last"]})
     if "head" not in told:
         show.note("no head was there to hold the end of the chain against: rows cut off at the end would not be seen")
     if told["findings"]:
@@ -162,14 +164,14 @@ def export(
     import msgspec
 
     from claudebench.cli.client import connect
-    from claudebench.record.audit import Head, Row
+    from claudebench.record.audit import Row, Standing
     from claudebench.record.carried import Carrier
 
     client = connect(url, workspace, token_file)
     newest = client.call("audit.tail", limit=1)
-    head, name = newest.get("head"), newest["workspace"]
+    head, standing = newest.get("head"), msgspec.convert(newest, Standing)
     with _opened(out) as file, show.progress("rows") as tell:
-        carrier = Carrier(file, form, name, msgspec.convert(head, Head) if head else None)
+        carrier = Carrier(file, form, newest["workspace"], standing)
         after, upto = 0, head["seq"] if head else None
         while upto is None or after < upto:
             found = client.call("audit.tail", behind=after, limit=PAGE)

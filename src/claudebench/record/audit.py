@@ -61,7 +61,26 @@ class Head(msgspec.Struct, frozen=True):
     key: str
 
 
+class Span(msgspec.Struct, frozen=True):
+    """From the row `seq` on a chain is signed with `key`."""
+
+    seq: int
+    key: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What the store holds of a chain: its newest row, and which key has signed from where on."""
+
+    head: Head | None = None
+    spans: tuple[Span, ...] = ()
+
+    def key_of(self, seq: int) -> str:
+        """Return the key under a row that the store has seen, '' when it has not, or does not know."""
+        return in_force(self.spans, seq) if self.head and seq <= self.head.seq else ""
+
+
 NO_ROW = Head(0, "", "", "")
+NOTHING = Standing()
 
 
 class _Ending(msgspec.Struct):
@@ -78,12 +97,23 @@ def head_of(row: Row) -> Head:
     return Head(row.seq, row.id, row.mac, row.key)
 
 
-def rows(keys: Keys, workspace: str, after: Head, events: Iterable[Entry]) -> Iterator[Row]:
-    """Yield the rows of events, oldest first, that carry a chain on behind `after`."""
-    key_id, secret = keys.current
+def in_force(spans: Iterable[Span], seq: int) -> str:
+    """Return the key that signs a row, by what the store has seen, '' when it does not know."""
+    found = max((each for each in spans if each.seq <= seq), key=lambda each: each.seq, default=None)
+    return found.key if found else ""
+
+
+def rows(
+    keys: Keys, workspace: str, after: Head, events: Iterable[Entry], standing: Standing = NOTHING
+) -> Iterator[Row]:
+    """Yield the rows of events, oldest first, that carry a chain on behind `after`.
+
+    A row that the store has seen, and the record has lost, is made anew with the key that it had.
+    """
     seq, before = after.seq, after.mac
     for event in events:
         seq += 1
+        key_id, secret = keys.named(standing.key_of(seq))
         told = _told(event, key_id)
         before = _mac(secret, workspace, before, seq, told)
         yield Row(seq, *told, before)

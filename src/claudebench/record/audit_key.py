@@ -38,6 +38,11 @@ class Keys:
         key_id = next(reversed(self.secrets))
         return key_id, self.secrets[key_id]
 
+    def named(self, key_id: str) -> tuple[str, bytes]:
+        """Return the id and the secret of a key, of the one in use when that key is not here."""
+        secret = self.secrets.get(key_id)
+        return (key_id, secret) if secret else self.current
+
     def knows(self, key_id: str) -> bool:
         """Tell whether a key is here, or known to be lost."""
         return key_id in self.secrets or key_id in self.lost

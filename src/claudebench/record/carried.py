@@ -1,7 +1,8 @@
 """The audit carried away: as JSON lines or CSV, with all that a third party who has the key needs to verify it.
 
-JSON lines begin with one that names the workspace and the head; CSV has the workspace in each row and no head, so the
-end of a chain in CSV is only as good as the number of rows that somebody else knows.
+JSON lines begin with one that names the workspace, the head and which key signed from where on. CSV has no more than
+the workspace in each row. So the end of a chain in CSV, and where the rows under a lost key end, are only as good as
+what somebody else knows.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from claudebench.errors import SettingsError
-from claudebench.record.audit import Head, Row
+from claudebench.record.audit import Head, Row, Span, Standing
 from claudebench.record.tampering import Chain
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Opening(msgspec.Struct):
     audit: int
     workspace: str
     head: Head | None = None
+    spans: tuple[Span, ...] = ()
 
 
 _rows = msgspec.json.Decoder(Row)
@@ -43,14 +45,14 @@ _rows = msgspec.json.Decoder(Row)
 class Carrier:
     """Writes an audit in one of the forms."""
 
-    def __init__(self, file: TextIO, form: Form, workspace: str, head: Head | None) -> None:
+    def __init__(self, file: TextIO, form: Form, workspace: str, standing: Standing) -> None:
         """Write the beginning."""
         self._file, self._workspace = file, workspace
         self._csv: Any = csv.writer(file) if form == "csv" else None
         if self._csv:
             self._csv.writerow(COLUMNS)
         else:
-            self._line(Opening(FORMAT, workspace, head))
+            self._line(Opening(FORMAT, workspace, standing.head, standing.spans))
 
     def write(self, rows: list[Row]) -> None:
         """Write rows."""
@@ -76,7 +78,7 @@ def verify_file(path: Path, keys: Keys, tell: Callable[[int, int | None], None])
             file.seek(0)
             opening = next(found)
             assert isinstance(opening, Opening), "what is told first"
-            chain = Chain(keys, opening.workspace, head=opening.head)
+            chain = Chain(keys, opening.workspace, head=opening.head, spans=opening.spans)
             for row in found:
                 assert isinstance(row, Row), "what is told then"
                 chain.feed([row])

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from claudebench.record.audit import AHEAD_MAX, NO_ROW, Head, Row, mac
+from claudebench.record.audit import AHEAD_MAX, NO_ROW, Head, Row, Span, head_of, in_force, mac
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from claudebench.record.audit_key import Keys
 
@@ -45,12 +45,16 @@ class _Suspect:
 
 @dataclass(slots=True)
 class Chain:
-    """A chain that is looked at; begins at row `after.seq + 1`, behind `after.mac`."""
+    """A chain that is looked at; begins at row `after.seq + 1`, behind `after.mac`.
+
+    `spans` are the keys that signed it, as far as the store has seen them.
+    """
 
     keys: Keys
     workspace: str
     after: Head = NO_ROW
     head: Head | None = None
+    spans: Sequence[Span] = ()
     rows: int = 0
     last: int = 0
     _before: tuple[str, ...] = ()
@@ -60,6 +64,8 @@ class Chain:
     _suspects: list[_Suspect] = field(default_factory=list)
     _many: int = 0
     _at_head: Row | None = None
+    _key: str = ""
+    _left: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Stand behind the row before the first."""
@@ -79,6 +85,9 @@ class Chain:
             self._before = ()
         elif row.seq <= self.last:
             self._add("inserted", row.seq, row.seq, f"row {row.seq} stands there again")
+        if self._key not in {"", row.key}:
+            self._left.add(self._key)
+        self._key = row.key
         secret = self.keys.secrets.get(row.key)
         if secret is None:
             self._foreign(row)
@@ -131,11 +140,22 @@ class Chain:
         self._add("dropped", first, to, "rows are missing")
 
     def _foreign(self, row: Row) -> None:
-        if row.key in self.keys.lost:
+        if row.key in self.keys.lost and not self._is_past(row):
             self._add("unchecked", row.seq, row.seq, f"signed with the key {row.key}, which is lost")
+            return
+        if row.key in self.keys.lost:
+            self._add("key", row.seq, row.seq, f"it names the key {row.key}, which is lost and was not in use here")
             return
         where = self.keys.source or "the file"
         self._add("key", row.seq, row.seq, f"signed with the key {row.key[:16]}, which is not in {where}")
+
+    def _is_past(self, row: Row) -> bool:
+        """Tell whether a lost key was not in use at a row: the store has seen another, or knows none and it came back.
+
+        Else whoever may write to the table could name it under any row, and have none of them checked.
+        """
+        used = in_force(self.spans, row.seq)
+        return used != row.key if used else row.key in self._left
 
     def _add(self, kind: Kind, first: int, to: int, message: str) -> None:
         """Note a finding; one that goes on from the last of its kind makes that longer."""
@@ -195,7 +215,7 @@ class Chain:
             yield Finding("key", head.seq, head.seq, f"the head was signed with the key {head.key[:16]}, not here")
         if head.seq > self.last:
             yield Finding("cut", self.last + 1, head.seq, "the store has seen these rows, and they are gone")
-        elif self._at_head and (self._at_head.mac, self._at_head.id) != (head.mac, head.id):
+        elif self._at_head and head_of(self._at_head) != head:
             yield Finding("rewritten", head.seq, head.seq, "another row than the store has seen here")
         if self.last - head.seq > AHEAD_MAX:
             yield Finding("ahead", head.seq + 1, self.last, "more rows than one batch that the store has not seen")

@@ -11,15 +11,15 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from claudebench.errors import SettingsError
 from claudebench.record import audit
-from claudebench.record.audit import NO_ROW, Head, Row, head_of
+from claudebench.record.audit import NO_ROW, NOTHING, Head, Row, Span, Standing, head_of, in_force
 from claudebench.record.bulk import Bulk
 from claudebench.record.entry import position_of
 from claudebench.record.tables import AUDIT
@@ -81,6 +81,7 @@ class Trail:
     keys: Keys
     trouble: dict[str, str] = field(default_factory=dict)
     _written: dict[str, tuple[Head, Head]] = field(default_factory=dict)
+    _standings: dict[str, Standing] = field(default_factory=dict)
 
     def is_whole(self) -> bool:
         """Whether nothing was found that stops a head."""
@@ -101,7 +102,9 @@ class Trail:
         """Carry a chain on by these events, in their transaction; those that it has already are left out."""
         before = tail(connection, workspace)
         at = position_of(before.id)
-        rows = list(audit.rows(self.keys, workspace, before, (each for each in events if each.position > at)))
+        standing = self._standings.get(workspace, NOTHING)
+        fresh = (each for each in events if each.position > at)
+        rows = list(audit.rows(self.keys, workspace, before, fresh, standing))
         if not rows:
             return
         _PUT.run(connection, [(workspace, *msgspec.structs.astuple(row)) for row in rows])
@@ -139,7 +142,7 @@ class Trail:
         at_head = await self._row(workspace, head.seq) if head.seq else None
         if end.seq >= head.seq and head.seq and (at_head is None or head_of(at_head) != head):
             return [Finding("rewritten", head.seq, head.seq, "another row than the store has seen here")], end
-        chain = Chain(self.keys, workspace, after=head)
+        chain = Chain(self.keys, workspace, after=head, spans=self._standings.get(workspace, NOTHING).spans)
         await self._feed(chain, workspace, head.seq, end.seq)
         return chain.findings(whole=False), end
 
@@ -151,18 +154,36 @@ class Trail:
 
     async def head(self, workspace: str) -> Head | None:
         """Return the head that the store holds, None if there is none."""
-        return _head(await self.store.run(HEAD, workspace, "look", "", "", "", "", "", ""))
+        return (await self.standing(workspace)).head
+
+    async def standing(self, workspace: str) -> Standing:
+        """Return what the store holds of a chain."""
+        return await self._told(workspace, "look", NO_ROW, NO_ROW, 0)
 
     async def accept(self, workspace: str) -> Head:
         """Make the newest row the head, whatever was done to the chain; return it."""
         end = await self.database.read(partial(tail, workspace=workspace))
-        await self._move(workspace, NO_ROW, end, "accept")
+        spans = (await self.standing(workspace)).spans
+        began = end.seq if in_force(spans, end.seq) != end.key else 0
+        await self._told(workspace, "accept", NO_ROW, end, began)
         self.trouble.pop(workspace, None)
         return end
 
-    async def _move(self, workspace: str, before: Head, after: Head, how: str = "on") -> Head | None:
-        words = (how, str(before.seq), before.mac, after.seq, after.id, after.mac, after.key)
-        return _head(await self.store.run(HEAD, workspace, *words))
+    async def _move(self, workspace: str, before: Head, after: Head) -> Head | None:
+        began = await self._began(workspace, before, after.key) if before.key != after.key else 0
+        return (await self._told(workspace, "on", before, after, began)).head
+
+    async def _began(self, workspace: str, before: Head, key: str) -> int:
+        """Return the first row behind another that a key has signed."""
+        rows = AUDIT.c.workspace == workspace, AUDIT.c.seq > before.seq, AUDIT.c.key == key
+        asked = select(func.min(AUDIT.c.seq)).where(*rows)
+        return await self.database.read(lambda sql: sql.scalar(asked) or 0)
+
+    async def _told(self, workspace: str, how: str, before: Head, after: Head, began: int) -> Standing:
+        words = (how, str(before.seq), before.mac, after.seq, after.id, after.mac, after.key, str(began))
+        found = _standing(await self.store.run(HEAD, workspace, *words))
+        self._standings[workspace] = found
+        return found
 
     async def rows(self, workspace: str, after: int | None, limit: int) -> list[Row]:
         """Return rows behind a number, or the newest."""
@@ -176,10 +197,10 @@ class Trail:
         A record that lags behind the head, after a crash of its database or a restore, is given `timeout_ms` to make up
         for it. The head is read before the end of the chain and after it: the two move all the time.
         """
-        head, end = await self._ends(workspace, timeout_ms)
-        latest = await self.head(workspace)
+        standing, end = await self._ends(workspace, timeout_ms)
+        head, latest = standing.head, await self.head(workspace)
         upto = min(end.seq, after.seq + limit)
-        chain = Chain(self.keys, workspace, after=after, head=head)
+        chain = Chain(self.keys, workspace, after=after, head=head, spans=standing.spans)
         await self._feed(chain, workspace, after.seq, upto)
         whole = upto == end.seq
         if whole and head and head.seq <= after.seq:
@@ -188,13 +209,13 @@ class Trail:
         findings = [each for each in chain.findings(whole=whole) if each.kind != "ahead" or ahead > audit.AHEAD_MAX]
         return Seen(chain.rows, findings, end.seq, head, None if whole else chain.end)
 
-    async def _ends(self, workspace: str, timeout_ms: int) -> tuple[Head | None, Head]:
+    async def _ends(self, workspace: str, timeout_ms: int) -> tuple[Standing, Head]:
         deadline = monotonic() + timeout_ms / 1000
         while True:
-            head = await self.head(workspace)
+            standing = await self.standing(workspace)
             end = await self.database.read(partial(tail, workspace=workspace))
-            if head is None or end.seq >= head.seq or monotonic() > deadline:
-                return head, end
+            if standing.head is None or end.seq >= standing.head.seq or monotonic() > deadline:
+                return standing, end
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _row(self, workspace: str, seq: int) -> Row | None:
@@ -213,12 +234,15 @@ class Trail:
             after = await self.database.read(feed)
 
 
-def _head(told: list[Any]) -> Head | None:
-    """Return the head as the store answers it."""
-    if told[0] is None:
-        return None
-    seq, id_, mac, key = (each.decode() for each in told)
-    return Head(int(seq), id_, mac, key)
+def _standing(told: list[bytes]) -> Standing:
+    """Return the head and the keys as the store answers them."""
+    words = iter(each.decode() for each in told)
+    found = dict(zip(words, words, strict=True))
+    if "seq" not in found:
+        return NOTHING
+    spans = (Span(int(name[5:]), key) for name, key in found.items() if name.startswith("from:"))
+    head = Head(int(found["seq"]), found["id"], found["mac"], found["key"])
+    return Standing(head, tuple(sorted(spans, key=lambda each: each.seq)))
 
 
 def _lacking(key: str, source: str) -> str:

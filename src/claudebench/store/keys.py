@@ -89,7 +89,12 @@ KEYS: dict[str, Key] = {
             "owner, term, untilMs, leaseMs of a single-holder role; the term never restarts",
         ),
         Key("sent", "sent:{writer}", "string", "the highest number of a fact that this writer got through; a day"),
-        Key("audit", "audit", "hash", "seq, id, mac, key: the newest row of the audit that the record holds"),
+        Key(
+            "audit",
+            "audit",
+            "hash",
+            "seq, id, mac, key: the newest row of the audit that the record holds; from:<row> -> the key from there on",
+        ),
         Key("auditkeys", "auditkeys", "set", "under `_`: the ids of the keys that signed audits of this store"),
         Key("workspaces", "workspaces", "set", "under `_`: the workspaces that were ever entered, at most 10,000"),
     )

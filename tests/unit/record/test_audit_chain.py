@@ -13,7 +13,7 @@ import pytest
 from tests.unit.record.chains import KEYS, TAMPERINGS, WORKSPACE, Tampering, chain, event, keys_of, look
 
 from claudebench.errors import SettingsError
-from claudebench.record.audit import AHEAD_MAX, DETAIL_MAX, NO_ROW, detail, head_of, rows
+from claudebench.record.audit import AHEAD_MAX, DETAIL_MAX, NO_ROW, Row, Span, detail, head_of, rows
 from claudebench.record.audit_key import Keys, make_keys, read_keys
 from claudebench.record.tampering import Chain, Finding
 
@@ -123,6 +123,54 @@ def test_a_new_key_goes_on_where_the_old_one_ended() -> None:
     assert [(each.kind, each.seq, each.to) for each in look(whole, head_of(whole[-1]), only)] == [("key", 1, 5)]
     lost = Keys(only.secrets, frozenset({KEYS.current[0]}))
     assert [(each.kind, each.to) for each in look(whole, head_of(whole[-1]), lost)] == [("unchecked", 5)]
+
+
+def rotated() -> tuple[list[Row], Keys, list[Span]]:
+    """Return a chain of forty rows under three keys, the second of which is lost; what signed from where on."""
+    texts = [b"the first", b"the second", b"the third"]
+    whole: list[Row] = []
+    for at, (first, behind) in enumerate(pairwise((0, 10, 20, 40))):
+        signing = keys_of(*texts[: at + 1])
+        whole += rows(signing, WORKSPACE, head_of(whole[-1]) if whole else NO_ROW, map(event, range(first, behind)))
+    known, lost = keys_of(texts[0], texts[2]), keys_of(texts[1]).current[0]
+    spans = [Span(seq, whole[seq - 1].key) for seq in (1, 11, 21)]
+    return whole, Keys(known.secrets, frozenset({lost})), spans
+
+
+def kinds(found: list[Row], keys: Keys, spans: list[Span], portion: int) -> list[tuple[str, int, int]]:
+    """Return what is found in a chain of which the store has seen the end and the keys."""
+    looked = Chain(keys, WORKSPACE, head=head_of(rotated()[0][-1]), spans=spans)
+    for at in range(0, len(found), portion):
+        looked.feed(found[at : at + portion])
+    return [(each.kind, each.seq, each.to) for each in looked.findings()]
+
+
+def test_no_row_behind_a_lost_key_may_claim_it() -> None:
+    """Rows that name a lost key where the store has seen another are found, alone or joined to those of that key."""
+    whole, keys, spans = rotated()
+    lost = whole[10].key
+    assert kinds(whole, keys, spans, 7) == [("unchecked", 11, 20)]
+    source = random.Random(4)
+    for _ in range(ROUNDS):
+        first = source.choice((1, 5, 10, 21, source.randint(22, 40)))
+        behind = source.randint(first, 10 if first < 11 else 40)
+        claimed = [
+            msgspec.structs.replace(row, key=lost, subject="t-0") if first <= row.seq <= behind else row
+            for row in whole
+        ]
+        found = kinds(claimed, keys, spans, source.choice((1, 7, 40)))
+        assert ("key", first, behind) in found, f"{first} to {behind}: {found}"
+        assert ("unchecked", 11, 20) in found
+
+
+def test_a_lost_key_does_not_come_back() -> None:
+    """Without a store that has seen the keys, as in CSV, a lost key that comes back behind another is found."""
+    whole, keys, _ = rotated()
+    claimed = [*whole[:29], msgspec.structs.replace(whole[29], key=whole[10].key, actor="nobody"), *whole[30:]]
+
+    assert kinds(claimed, keys, [], 40) == [("unchecked", 11, 20), ("key", 30, 30)]
+    last = [*whole[:39], msgspec.structs.replace(whole[39], key="0" * 16)]
+    assert ("rewritten", 40, 40) in kinds(last, keys, [], 40)
 
 
 @pytest.mark.parametrize("name", ["password", "apiKey", "api_key", "Authorization", "accessToken", "client_secret"])

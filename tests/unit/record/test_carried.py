@@ -9,7 +9,7 @@ import pytest
 from tests.unit.record.chains import KEYS, TAMPERINGS, WORKSPACE, chain, keys_of
 
 from claudebench.errors import SettingsError
-from claudebench.record.audit import Head, head_of
+from claudebench.record.audit import Head, Standing, head_of
 from claudebench.record.carried import Carrier, Form, verify_file
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ FORMS: tuple[Form, ...] = ("jsonl", "csv")
 def carried(path: Path, form: Form, rows: list[Row], head: Head | None) -> Path:
     """Write an export."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        Carrier(file, form, WORKSPACE, head).write(rows)
+        Carrier(file, form, WORKSPACE, Standing(head)).write(rows)
     return path
 
 

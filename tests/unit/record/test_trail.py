@@ -12,7 +12,7 @@ from tests.scripts.store import private_store
 from tests.unit.record.chains import KEYS, TAMPERINGS, WORKSPACE, event, keys_of
 
 from claudebench.errors import SettingsError
-from claudebench.record.audit import NO_ROW, Head
+from claudebench.record.audit import NO_ROW, Head, Span
 from claudebench.record.audit_key import Keys
 from claudebench.record.database import Address, Database
 from claudebench.record.tables import AUDIT
@@ -212,6 +212,42 @@ async def test_servers_of_one_store_share_the_key(trail: Trail) -> None:
         await trail.check_key()
     lost = Keys(keys_of(b"another's").secrets, frozenset({KEYS.current[0]}))
     await Trail(trail.database, trail.store, lost).check_key()
+
+
+async def test_a_lost_key_is_believed_only_where_it_signed(trail: Trail) -> None:
+    """The store knows from which row on a key signs; a row there that claims the lost one before it is found."""
+    await commit(trail, 0, 10)
+    await trail.note(WORKSPACE)
+    new = keys_of(b"the next")
+    other = Trail(trail.database, trail.store, Keys(new.secrets, frozenset({KEYS.current[0]})))
+    await commit(other, 10, 20)
+    await other.note(WORKSPACE)
+    standing = await other.standing(WORKSPACE)
+    assert standing.spans == (Span(1, KEYS.current[0]), Span(11, new.current[0]))
+    assert await found(other) == ["unchecked"]
+
+    claim = update(AUDIT).where(AUDIT.c.seq.between(11, 19)).values(key=KEYS.current[0], actor="nobody")
+    await trail.database.run(lambda sql: sql.execute(claim))
+    assert await found(other) == ["unchecked", "key"]
+    assert set(await found(other, limit=3)) == {"unchecked", "key"}
+
+
+async def test_a_record_that_went_back_is_made_anew_with_the_keys_of_then(trail: Trail) -> None:
+    """After a change of keys a record that is restored as it was before makes the same rows again: no alarm."""
+    await commit(trail, 0, 20)
+    await trail.note(WORKSPACE)
+    both = keys_of(b"the installation's", b"the next")
+    rotated = Trail(trail.database, trail.store, both)
+    await commit(rotated, 20, 40)
+    await rotated.note(WORKSPACE)
+    await trail.database.run(lambda sql: sql.execute(delete(AUDIT).where(AUDIT.c.seq > 12)))
+
+    again = Trail(trail.database, trail.store, both)
+    await again.note(WORKSPACE)
+    await commit(again, 12, 50)
+    await again.note(WORKSPACE)
+    head = await again.head(WORKSPACE)
+    assert (head and head.seq, await found(again), again.trouble) == (50, [], {})
 
 
 async def test_an_altered_row_behind_the_head_stops_it(trail: Trail) -> None:
