@@ -138,6 +138,35 @@ async def test_a_store_of_yours_is_copied_by_its_keys(tmp_path: Path, into: str)
     assert created <= {f"t-{n}" for n in found.tasks}
 
 
+async def test_what_a_backup_lacks_is_said(server: Server, client: AsyncClient, tmp_path: Path) -> None:
+    """A backup without the record or the audit's key that its store has had says so; a whole one says nothing."""
+    await client.call("task.create", text="kept")
+    assert (await backed_up(server, tmp_path / "whole"))["warnings"] == []
+    await server.stop()
+    (server.data_dir / "audit.key").rename(tmp_path / "audit.key")
+    for path in server.data_dir.glob("record.db*"):
+        path.unlink()
+
+    code, out, errors = await cli("backup", tmp_path / "b", "--data-dir", server.data_dir, "--json")
+    warnings = json.loads(out)["warnings"]
+    assert (code, [each[:13] for each in warnings]) == (0, ["it has NO REC", "it has NO KEY"])
+    assert errors.count("warning: ") == 2
+    _, _, errors = await cli("backup", tmp_path / "none", "--data-dir", server.data_dir, "--database-url", "none")
+    assert ("NO RECORD" in errors, "the audit's key, in clear" in errors) == (False, False)
+
+
+async def test_a_damaged_record_is_not_backed_up(server: Server, tmp_path: Path) -> None:
+    """A record that is garbage ends the backup with one line that says so, and no file is written."""
+    await server.stop()
+    for path in server.data_dir.glob("record.db*"):
+        path.unlink()
+    (server.data_dir / "record.db").write_bytes(random.Random(1).randbytes(50_000))
+
+    code, _, errors = await cli("backup", tmp_path / "b", "--data-dir", server.data_dir)
+    assert (code, errors.count("\n"), "no backup was written: file is not a database" in errors) == (1, 1, True)
+    assert not (tmp_path / "b").exists()
+
+
 # -- a store and a database of yours
 
 
@@ -150,7 +179,9 @@ async def of_yours(tmp_path_factory: pytest.TempPathFactory, postgresql: Postgre
         async with serve(folder / "data", *options) as server, server.client(token=server.operator_token) as client:
             await client.call("task.create", text="kept")
             await client.call("audit.tail", after=client.position)
-            await backed_up(server, folder / "b", *options)
+            assert (await backed_up(server, folder / "b", *options))["warnings"] == []
+            forgotten = await backed_up(server, folder / "forgotten", *options[:2])
+            assert "the server's --database-url" in forgotten["warnings"][0]
     return (folder / "b").read_bytes()
 
 

@@ -37,11 +37,18 @@ ANEW = "drop that database and create it anew (dropdb, createdb), or name anothe
 
 
 def copy_sqlite(source: Path, folder: Path) -> Path:
-    """Copy an SQLite record, all of it as of one moment: a reader of its log keeps no writer waiting."""
+    """Copy an SQLite record, all of it as of one moment: a reader of its log keeps no writer waiting.
+
+    Raises:
+        Unavailable: it is damaged, or cannot be read; the message is the library's.
+    """
     target = folder / RECORD_FILE
-    with closing(sqlite3.connect(source, timeout=BUSY_S)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new, pages=-1)
-        new.execute("PRAGMA journal_mode = DELETE")
+    try:
+        with closing(sqlite3.connect(source, timeout=BUSY_S)) as old, closing(sqlite3.connect(target)) as new:
+            old.backup(new, pages=-1)
+            new.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise Unavailable(f"the record {source} cannot be copied, so no backup was written: {error}") from None
     target.chmod(0o600)
     return target
 

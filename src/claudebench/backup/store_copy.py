@@ -97,6 +97,11 @@ async def _idle(connection: Connection) -> dict[str, str]:
         await asyncio.sleep(POLL_S)
 
 
+async def was_recorded(connection: Connection) -> bool:
+    """Tell whether a record of this store was ever kept: a key has signed an audit of it."""
+    return bool(await connection.command("EXISTS", prefix(NO_WORKSPACE) + KEYS["auditkeys"].tail))
+
+
 async def keys_of(connection: Connection, folder: Path) -> tuple[Path, int]:
     """Write down the keys of every workspace, each workspace in one atom; return the file and how many they are.
 

@@ -14,10 +14,11 @@ from claudebench import __version__
 from claudebench.backup import archive
 from claudebench.backup.archive import Manifest, StoreCopy
 from claudebench.backup.record_copy import copy_rows, copy_sqlite
-from claudebench.backup.store_copy import keys_of, snapshot
+from claudebench.backup.store_copy import keys_of, snapshot, was_recorded
 from claudebench.errors import SettingsError
 from claudebench.hooks.signature import FILE as SIGNATURES
 from claudebench.record.audit_key import FILE as AUDIT_KEY
+from claudebench.record.database import NONE
 from claudebench.record.database import Address as DatabaseAddress
 from claudebench.store.connection import Address, Connection
 from claudebench.store.datadir import DataDir
@@ -26,7 +27,7 @@ from claudebench.store.server import EmbeddedStore
 from claudebench.telemetry.time import now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from claudebench.settings import Settings
 
@@ -42,8 +43,8 @@ class Site:
     data_dir: Path | None
 
 
-async def take(settings: Settings, target: Path, tell: Callable[[int, int | None], None]) -> Manifest:
-    """Write everything of an installation into one file, and return what it holds.
+async def take(settings: Settings, target: Path, tell: Callable[[int, int | None], None]) -> tuple[Manifest, list[str]]:
+    """Write everything of an installation into one file; return what it holds, and what of it is missing.
 
     Raises:
         ClaudeBenchError: there is nothing to be saved, or what there is cannot be read.
@@ -53,11 +54,28 @@ async def take(settings: Settings, target: Path, tell: Callable[[int, int | None
         record = await _record(settings, folder)  # before the store, so that it is never ahead of it
         async with _site(settings) as site:
             store = await _store(site, folder)
+            is_recorded = await was_recorded(site.connection)
         _keys(settings, folder)
         parts = await asyncio.to_thread(archive.parts_of, folder)
         manifest = Manifest(archive.FORMAT, __version__, now(), store, record, parts)
         await asyncio.to_thread(archive.write, target, manifest, folder, tell)
-    return manifest
+    return manifest, list(_lacks({part.name for part in parts}, record, settings, is_recorded=is_recorded))
+
+
+def _lacks(names: set[str], record: str, settings: Settings, *, is_recorded: bool) -> Iterator[str]:
+    """Say what the backup lacks of what its store has had."""
+    if record == "none" and is_recorded and settings.database_url != NONE:
+        yield (
+            "it has NO RECORD and no audit, and this store has had one. If that is a PostgreSQL, take the backup again "
+            "with the server's --database-url; if it is given up, say --database-url none"
+        )
+    if is_recorded and AUDIT_KEY not in names:
+        yield (
+            f"it has NO KEY of the audit: there is no {settings.audit_key_path}; what is restored from it refuses to "
+            "start. Name the key in CLAUDEBENCH_AUDIT_KEY and take the backup again"
+        )
+    if TOKEN not in names:
+        yield f"it has no operator's token: there is no {settings.data_dir / TOKEN}; a restored server makes a new one"
 
 
 async def _record(settings: Settings, folder: Path) -> str:

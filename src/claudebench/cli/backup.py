@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from claudebench.backup.restore import restore
-from claudebench.backup.take import take
+from claudebench.backup.take import TOKEN, take
 from claudebench.cli import show
 from claudebench.errors import SettingsError
+from claudebench.record.audit_key import FILE as AUDIT_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from claudebench.settings import Settings
 
-SECRETS = "it holds the operator's token and the audit's key, in clear: keep it where you would keep a private key"
+SECRETS = "it holds {}, in clear: keep it where you would keep a private key"
 
 
 def take_backup(file: Path, settings: Settings, *, force: bool, json: bool) -> None:
@@ -28,13 +29,20 @@ def take_backup(file: Path, settings: Settings, *, force: bool, json: bool) -> N
     if not file.parent.is_dir():
         raise SettingsError(f"there is no folder {file.parent}")
     with show.progress("backup") as tell:
-        manifest = asyncio.run(take(settings, file, tell))
-    told = {"file": str(file), "bytes": file.stat().st_size, **msgspec.to_builtins(manifest)}
+        manifest, warnings = asyncio.run(take(settings, file, tell))
+    told = {"file": str(file), "bytes": file.stat().st_size, **msgspec.to_builtins(manifest), "warnings": warnings}
+    for each in warnings:
+        show.note(f"warning: {each}")
     if json:
         show.as_json(told)
         return
     show.record({name: told[name] for name in ("file", "bytes", "madeAt", "version", "record")})
-    show.note(SECRETS)
+    show.note(SECRETS.format(_secrets([part.name for part in manifest.parts])))
+
+
+def _secrets(names: list[str]) -> str:
+    held = [said for name, said in ((TOKEN, "the operator's token"), (AUDIT_KEY, "the audit's key")) if name in names]
+    return " and ".join([*held, "whatever your tasks say"])
 
 
 def restore_backup(file: Path, settings: Settings, *, force: bool, json: bool) -> None:
