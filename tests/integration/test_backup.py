@@ -7,6 +7,7 @@ import io
 import json
 import random
 import re
+import shlex
 import stat
 import sys
 import tarfile
@@ -212,6 +213,19 @@ async def test_a_database_that_cannot_take_it_leaves_the_store_empty(
         options = ("--redis-url", f"unix://{socket}", "--database-url", right)
         async with serve(tmp_path / "data", *options) as server, server.client() as client:
             assert await texts(client) == {"kept"}
+
+
+async def test_the_next_step_names_the_store_and_the_database(
+    of_yours: bytes, postgresql: Postgres, tmp_path: Path
+) -> None:
+    """What a restore says to type begins a server on all that was restored, and shows no password."""
+    (tmp_path / "b").write_bytes(of_yours)
+    with private_store() as socket:
+        url = (await postgresql.fresh()).replace("postgres@", "postgres:hunter2@")
+        options = ("--redis-url", f"unix://{socket}", "--database-url", url)
+        code, _, errors = await cli("restore", tmp_path / "b", "--data-dir", tmp_path / "data", *options)
+    shown = shlex.join(("--data-dir", str(tmp_path / "data"), *options)).replace("hunter2", "***")
+    assert (code, errors.strip().replace("'", "")) == (0, f"start it with: claudebench up {shown}".replace("'", ""))
 
 
 def unpacked(backup: bytes, folder: Path) -> Path:

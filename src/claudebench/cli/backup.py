@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,7 @@ from claudebench.backup.take import TOKEN, take
 from claudebench.cli import show
 from claudebench.errors import SettingsError
 from claudebench.record.audit_key import FILE as AUDIT_KEY
+from claudebench.telemetry.secret import without_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,4 +55,11 @@ def restore_backup(file: Path, settings: Settings, *, force: bool, json: bool) -
         show.as_json(msgspec.to_builtins(done))
         return
     show.record({name: value for name, value in msgspec.to_builtins(done).items() if value})
-    show.note(f"start it with: claudebench up --data-dir {done.data_dir}")
+    show.note(f"start it with: claudebench up {_options(done.data_dir, settings)}")
+
+
+def _options(data_dir: str, settings: Settings) -> str:
+    """Return the options of a server on what was restored, without passwords."""
+    urls = {"--redis-url": settings.redis_url, "--database-url": settings.database_url}
+    given = {"--data-dir": data_dir} | {name: without_secrets(url) for name, url in urls.items() if url}
+    return shlex.join(word for option in given.items() for word in option)

@@ -12,7 +12,6 @@ from claudebench.cli.options import DEFAULT_URL, Json, example
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HIDDEN = "***"
 app = verbs()
 
 
@@ -46,16 +45,10 @@ def _shown(name: str, value: Any) -> Any:
     from pathlib import Path
 
     from claudebench.settings import SECRET_NAMES
+    from claudebench.telemetry.secret import MASK, without_secrets
 
     if value is not None and name in SECRET_NAMES:
-        return HIDDEN
+        return MASK
     if name in {"redis_url", "database_url"} and value:
-        return _without_password(value)
+        return without_secrets(value)
     return str(value) if isinstance(value, Path) else value
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    login, at, address = rest.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return f"{scheme}{separator}{user}{colon}{HIDDEN if colon else ''}{at}{address}" if at else url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 # An expression of linear time: it never looks far ahead.
 _PART = r"[\w-]{0,64}"
@@ -26,3 +27,20 @@ def may_name(text: bytes) -> bool:
 def is_secret(name: str) -> bool:
     """Tell whether a member of this name holds a secret."""
     return bool(_NAME.fullmatch(name) or _OF_MEMBER.fullmatch(name)) and name.lower() not in _NO_SECRET
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL with its password masked, and what its query names as a secret."""
+    scheme, separator, rest = url.partition("://")
+    before, mark, query = rest.partition("?")
+    if "@" in query and not {"@", "/"} & set(before):  # the `?` is one of the password
+        before, mark, query = rest, "", ""
+    login, at, address = before.rpartition("@")
+    user, colon, _ = login.partition(":")
+    shown = f"{user}{colon}{MASK if colon else ''}{at}{address}"
+    return f"{scheme}{separator}{shown}{mark}{'&'.join(map(_masked, query.split('&')))}"
+
+
+def _masked(parameter: str) -> str:
+    name, equals, _ = parameter.partition("=")
+    return f"{name}{equals}{MASK}" if equals and is_secret(unquote(name)) else parameter
