@@ -121,10 +121,13 @@ async def test_what_is_done_to_the_table_degrades_health(server: Server, operato
     code, out, _ = await eventually(lambda: found_by(server))
     assert (code, {each["kind"] for each in json.loads(out)["findings"]} <= {"cut", "rewritten"}) == (1, True)
     await eventually(lambda: says(operator, "degraded"))
-    await operator.call("audit.accept", reason="a test")
+    answer = await operator.call("audit.accept", reason="a test")
     accepted = operator.position
     await eventually(lambda: says(operator, "healthy"))
-    assert [row["id"] for row in await recorded(operator) if row["action"] == "audit.accepted"] == [accepted]
+    (row,) = [row for row in await recorded(operator) if row["action"] == "audit.accepted"]
+    detail = json.loads(row["detail"])
+    assert (row["id"], detail["reason"], detail["total"]) == (accepted, "a test", len(answer["found"]))
+    assert {each["kind"] for each in detail["found"]} == {each["kind"] for each in answer["found"]} != set()
     assert (await cli(server, "audit", "verify"))[0] == 0
 
 

@@ -50,7 +50,10 @@ TOLD = {
     "audit.accept": Told(
         (
             Example(
-                "after a restore of the table", {"reason": "restored from the night before"}, {"head": HEAD}, (WRITE,)
+                "after a restore of the table",
+                {"reason": "restored from the night before"},
+                {"head": HEAD, "found": []},
+                (WRITE,),
             ),
         ),
         (Unavailable,),

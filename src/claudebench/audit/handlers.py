@@ -25,18 +25,31 @@ if TYPE_CHECKING:
 
 A, DERIVED = Pattern.CENTRALIZED, Consistency.DERIVED
 BYTES_MAX = 1_048_576
+NAMED_MAX = 16
+
+
+class Found(msgspec.Struct):
+    """What was wrong with the rows `seq` to `to`."""
+
+    kind: str
+    seq: int
+    to: int
 
 
 class Accepted(Payload):
-    """The new head, and why."""
+    """The new head, why, and what was found of the former head and behind it: `total` findings, the first 16 named."""
 
     seq: int
     mac: str
     reason: str
+    total: int = 0
+    found: list[Found] = msgspec.field(default_factory=list)
 
 
 EVENTS = (
-    EventType("audit.accepted", "the operator made the newest row of the audit its head, whatever was found", Accepted),
+    EventType(
+        "audit.accepted", "the operator made the newest row of the audit its head, whatever was found of it", Accepted
+    ),
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -113,12 +126,18 @@ def _fitting(found: list[Row]) -> Iterator[Row]:
 
 @handler("audit.accept", pattern=A, consistency=DERIVED, operator=True)
 async def accept(request: model.Accept, context: Context, audit: Audit, log: EventLog) -> model.Accepted:
-    """Go on from the newest row of the audit, whatever was found before it: the finding stays, the alarm ends."""
+    """Go on from the newest row of the audit, and end the alarm.
+
+    What is wrong with rows before the head stays a finding. What was wrong with the head, and behind it, does not: the
+    event `audit.accepted` names it, and so does the answer.
+    """
+    found = await audit.trail.at_head(context.workspace)
     head = await audit.trail.accept(context.workspace)
-    payload = _encode({"seq": head.seq, "mac": head.mac, "reason": request.reason})
+    named = [Found(each.kind, each.seq, each.to) for each in found[:NAMED_MAX]]
+    payload = _encode(Accepted(head.seq, head.mac, request.reason, len(found), named))
     (position,) = await log.append(context.origin(), "audit.accepted", "-", payload)
     context.position = position.decode()
-    return model.Accepted(head)
+    return model.Accepted(head, found)
 
 
 COMMANDS = (verify, tail, accept)

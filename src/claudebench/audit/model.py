@@ -73,6 +73,7 @@ class Accept(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct):
-    """The head that was set."""
+    """The head that was set, and what was found of the former one and behind it."""
 
     head: Head
+    found: list[Finding] = []

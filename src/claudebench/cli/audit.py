@@ -35,7 +35,7 @@ declare(
         name="accept",
         command="audit.accept",
         request="claudebench.audit.model:Accept",
-        about="Go on from the newest row, whatever was found: the findings stay, the alarm ends.",
+        about="Go on from the newest row and end the alarm; what was wrong at the head is named in the event.",
         example="claudebench audit accept --reason 'restored the table from the night before'",
     ),
 )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 HEAD, SIGNS = Script(__package__, "head"), Script(__package__, "signs")
 SCRIPTS = (HEAD, SIGNS)
-LOOKED_AT_ONCE = 500
+LOOKED_AT_ONCE, LOOKED_MAX = 500, 100_000
 LOOK_AGAIN_S = 0.05
 log = structlog.get_logger("claudebench")
 _PUT = Bulk("INSERT INTO audit ({columns}) SELECT {columns} FROM {rows}", AUDIT.columns)
@@ -159,6 +159,15 @@ class Trail:
     async def standing(self, workspace: str) -> Standing:
         """Return what the store holds of a chain."""
         return await self._told(workspace, "look", NO_ROW, NO_ROW, 0)
+
+    async def at_head(self, workspace: str) -> list[Finding]:
+        """Return what is found of the head and behind it, which may be found no more once the end is accepted."""
+        head = await self.head(workspace) or NO_ROW
+        end = await self.database.read(partial(tail, workspace=workspace))
+        seq = min(head.seq, end.seq)
+        row = await self._row(workspace, seq) if seq else None
+        after = Head(seq, "", row.mac if row else head.mac, "")
+        return (await self.verify(workspace, after, LOOKED_MAX, 0)).findings
 
     async def accept(self, workspace: str) -> Head:
         """Make the newest row the head, whatever was done to the chain; return it."""

@@ -178,7 +178,7 @@ async def test_what_was_cut_and_overgrown_stays_found(trail: Trail) -> None:
         await commit(trail, first, first + 10)
         await trail.note(WORKSPACE)
 
-    assert await found(trail) == ["rewritten"]
+    assert await found(trail) == [each.kind for each in await trail.at_head(WORKSPACE)] == ["rewritten"]
     assert trail.trouble[WORKSPACE].startswith("row 30: rewritten")
     await trail.accept(WORKSPACE)
     assert (await found(trail), trail.trouble) == ([], {})
@@ -212,6 +212,19 @@ async def test_servers_of_one_store_share_the_key(trail: Trail) -> None:
         await trail.check_key()
     lost = Keys(keys_of(b"another's").secrets, frozenset({KEYS.current[0]}))
     await Trail(trail.database, trail.store, lost).check_key()
+
+
+async def test_what_accepting_ends_is_told_before(trail: Trail) -> None:
+    """What the head and the rows behind it tell is found at the head; what is wrong before it stays a finding."""
+    await commit(trail, 0, 30)
+    await trail.note(WORKSPACE)
+    assert await trail.at_head(WORKSPACE) == []
+    await trail.database.run(lambda sql: sql.execute(update(AUDIT).where(AUDIT.c.seq == 5).values(actor="nobody")))
+    await trail.database.run(lambda sql: sql.execute(delete(AUDIT).where(AUDIT.c.seq > 20)))
+
+    assert [(each.kind, each.seq, each.to) for each in await trail.at_head(WORKSPACE)] == [("cut", 21, 30)]
+    await trail.accept(WORKSPACE)
+    assert (await found(trail), await trail.at_head(WORKSPACE)) == (["altered"], [])
 
 
 async def test_a_lost_key_is_believed_only_where_it_signed(trail: Trail) -> None:
