@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import stat
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,7 @@ async def test_an_export_is_verified_without_a_server(
     await recorded(operator)
     export, key = tmp_path / "export", server.data_dir / "audit.key"
     assert (await cli(server, "audit", "export", "--out", export, "--form", form))[0] == 0
+    assert stat.S_IMODE(export.stat().st_mode) == 0o600
     await server.stop()
 
     code, out, errors = await cli(server, "audit", "verify", "--file", export, "--key", key, "--json")

@@ -331,13 +331,27 @@ BROKEN: dict[str, tuple[Any, str]] = {
         lambda good: rebuilt(good, lambda parts: {name: parts[name] for name in parts if name != "manifest.json"}),
         "does not begin with a manifest",
     ),
-    "another token": (lambda good: rebuilt(good, lambda parts: parts | {"token": b"forged"}), "token is damaged"),
+    "another token": (
+        lambda good: rebuilt(good, lambda parts: parts | {"token": b"x" * len(parts["token"])}),
+        "what its checksum says",
+    ),
     "a part too few": (
         lambda good: rebuilt(good, lambda parts: {name: parts[name] for name in parts if name != "token"}),
         "token is missing",
     ),
     "a part too many": (lambda good: rebuilt(good, lambda parts: parts | {"more": b"x"}), "'more' stands there"),
     "a part elsewhere": (lambda good: rebuilt(good, escaping), "cannot be one of a backup"),
+    "no format": (lambda good: rebuilt(good, lambda parts: with_manifest(parts, format=-1)), "no format -1"),
+    "a part too long": (
+        lambda good: rebuilt(good, lambda parts: parts | {"token": parts["token"] + bytes(2**24)}),
+        "token is damaged: it has not the size",
+    ),
+    "an empty token": (lambda good: rebuilt(good, lambda parts: with_part(parts, "token", b"")), "token in this"),
+    "a bad key": (
+        lambda good: rebuilt(good, lambda parts: with_part(parts, "audit.key", b"z")),
+        "damaged: audit.key, line",
+    ),
+    "an empty record": (lambda good: rebuilt(good, lambda parts: with_part(parts, "record.db", b"")), "it is empty"),
     "no store": (
         lambda good: rebuilt(
             good,

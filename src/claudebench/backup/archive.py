@@ -144,7 +144,9 @@ def _manifest(source: Path, tar: tarfile.TarFile) -> Manifest:
     content = tar.extractfile(member)
     text = content.read() if content else b""
     try:
-        if (found := msgspec.json.decode(text, type=_Format).format) > FORMAT:
+        if (found := msgspec.json.decode(text, type=_Format).format) < 1:
+            raise BackupRefused(f"{source}: its manifest is damaged: there is no format {found}")
+        if found > FORMAT:
             raise BackupRefused(
                 f"{source} has format {found} and this version knows {FORMAT}; type: pip install --upgrade claudebench"
             )
@@ -159,6 +161,8 @@ def _manifest(source: Path, tar: tarfile.TarFile) -> Manifest:
 def _extract(source: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, part: Part, target: Path) -> None:
     content = tar.extractfile(member)
     assert content, "a file has content"
+    if member.size != part.bytes:
+        raise BackupRefused(f"{source}: {part.name} is damaged: it has not the size that its manifest says")
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     digest, size = sha256(), 0
     with os.fdopen(fd, "wb") as file:

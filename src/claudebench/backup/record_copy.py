@@ -59,6 +59,8 @@ def check_sqlite(path: Path) -> None:
     Raises:
         BackupRefused: it is not; the message is the library's.
     """
+    if not path.stat().st_size:
+        raise BackupRefused("the record in this backup is damaged: it is empty")
     try:
         with closing(sqlite3.connect(path)) as opened:
             (said,) = opened.execute("PRAGMA quick_check(1)").fetchone()

@@ -26,8 +26,10 @@ from claudebench.backup.record_copy import (
     take_rows_back,
 )
 from claudebench.backup.store_copy import KEPT_KEYS, SNAPSHOT, as_append_only, put_keys, refuse_filled, take_keys_back
-from claudebench.backup.take import ENGINE, connected
+from claudebench.backup.take import ENGINE, TOKEN, connected
 from claudebench.errors import BackupRefused, ClaudeBenchError, SettingsError, StoreHeld
+from claudebench.record.audit_key import FILE as AUDIT_KEY
+from claudebench.record.audit_key import read_keys
 from claudebench.record.database import Address as DatabaseAddress
 from claudebench.store.connection import Address
 from claudebench.store.datadir import APPEND_ONLY, MANIFEST, DataDir
@@ -74,8 +76,7 @@ async def restore(
     fresh = Path(tempfile.mkdtemp(prefix=_leftover(target.path), dir=target.path.parent))
     try:
         manifest = await asyncio.to_thread(archive.unpack, source, fresh, tell)
-        if (fresh / RECORD_FILE).exists():
-            await asyncio.to_thread(check_sqlite, fresh / RECORD_FILE)
+        await asyncio.to_thread(_check_parts, fresh)
         await _refuse_filled(fresh, settings)
         async with AsyncExitStack() as undo:
             await _build(fresh, manifest, settings, undo)
@@ -111,6 +112,20 @@ def _check(manifest: Manifest, settings: Settings) -> None:
     names = {part.name for part in manifest.parts}
     if {"rdb": SNAPSHOT, "keys": KEPT_KEYS}.get(store.kind) not in names:
         raise BackupRefused(f"this backup has no copy of its store of the kind {store.kind!r}")
+
+
+def _check_parts(fresh: Path) -> None:
+    """Refuse parts that no server could begin with, whatever their checksums say."""
+    if (fresh / RECORD_FILE).exists():
+        check_sqlite(fresh / RECORD_FILE)
+    if (fresh / TOKEN).exists() and not (fresh / TOKEN).read_bytes().strip():
+        raise BackupRefused("the operator's token in this backup is empty")
+    if (fresh / AUDIT_KEY).exists():
+        try:
+            read_keys(fresh / AUDIT_KEY)
+        except SettingsError as error:
+            said = error.message.replace(f"{fresh}/", "")
+            raise BackupRefused(f"the audit's key in this backup is damaged: {said}") from None
 
 
 async def _refuse_filled(fresh: Path, settings: Settings) -> None:

@@ -157,11 +157,18 @@ def _outcome(payload: bytes) -> str:
 
 
 def detail(payload: bytes) -> str:
-    """Return a payload for the audit: secrets masked by the names of their members, at most `DETAIL_MAX` bytes."""
+    """Return a payload for the audit: secrets masked by the names of their members, at most `DETAIL_MAX` bytes.
+
+    Of one that is too long its lists and objects are counted, and its other members kept.
+    """
     if len(payload) <= DETAIL_MAX and not may_name(payload):
         return text_of(payload)
     try:
-        short = _encode(_shown(_decode(payload), 0))
+        told = _decode(payload)
+        short = _encode(_shown(told, 0))
+        if len(short) > DETAIL_MAX and isinstance(told, dict):
+            counted = {name: _count(each) for name, each in told.items()}
+            short = _encode(_shown(counted, 0) | _digest(payload))
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         short = b""
     return (short if 0 < len(short) <= DETAIL_MAX else _encode(_digest(payload))).decode()
@@ -169,6 +176,12 @@ def detail(payload: bytes) -> str:
 
 def _digest(payload: bytes) -> dict[str, Any]:
     return {"bytes": len(payload), "sha256": sha256(payload).hexdigest()}
+
+
+def _count(value: Any) -> Any:
+    if isinstance(value, dict):
+        return f"... ({len(value)} members)"
+    return f"... ({len(value)} items)" if isinstance(value, list) else value
 
 
 def _shown(value: Any, depth: int) -> Any:

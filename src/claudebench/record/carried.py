@@ -74,7 +74,9 @@ def verify_file(path: Path, keys: Keys, tell: Callable[[int, int | None], None])
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            found = _from_csv(file) if file.read(1) != "{" else _from_lines(file)
+            if not (first := file.read(1)):
+                raise SettingsError(f"{path} is empty: that is no export of an audit")
+            found = _from_csv(file) if first != "{" else _from_lines(file)
             file.seek(0)
             opening = next(found)
             assert isinstance(opening, Opening), "what is told first"

@@ -196,6 +196,18 @@ def test_detail_is_bounded() -> None:
     assert detail(b'{"id":"t-1",  "text":"kept"}') == '{"id":"t-1",  "text":"kept"}'
 
 
+def test_detail_keeps_what_is_short_of_a_long_payload() -> None:
+    """Of a payload that is too long the members that are no lists or objects are kept, the others counted."""
+    lost = [{"id": f"1772355600000-{n}", "type": "task.created", "subject": f"t-{n}"} for n in range(57)]
+    payload = json.dumps({"from": "1-0", "to": "2-0", "total": 57, "lost": lost, "apiKey": "hunter2"}).encode()
+
+    told = json.loads(detail(payload))
+    kept = {name: told[name] for name in ("from", "to", "total", "lost", "apiKey", "bytes")}
+    counted = {"lost": "... (57 items)", "apiKey": "***", "bytes": len(payload)}
+    assert kept == {"from": "1-0", "to": "2-0", "total": 57} | counted
+    assert detail(payload) == detail(payload)
+
+
 def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     """The key is made at the first start, readable by its owner, and is the same at the next."""
     made = make_keys(tmp_path / "audit.key")

@@ -64,6 +64,7 @@ def test_tamperings_of_an_export_are_found(tmp_path: Path, form: Form) -> None:
     [
         ('{"audit":1,"workspace":"w"}\nnothing\n', "line 2"),
         ("{}\n", "line 1"),
+        ("", "is empty"),
         ("a,b\n1,2\n", "line 2"),
         ("\xff", "line|read"),
     ],
