@@ -165,6 +165,9 @@ async def test_a_damaged_record_is_not_backed_up(server: Server, tmp_path: Path)
 
     code, _, errors = await cli("backup", tmp_path / "b", "--data-dir", server.data_dir)
     assert (code, errors.count("\n"), "no backup was written: file is not a database" in errors) == (1, 1, True)
+    away = ("--database-url", "postgresql://u@127.0.0.1:1/db")
+    code, _, errors = await cli("backup", tmp_path / "b", "--data-dir", server.data_dir, *away)
+    assert (code, "is not known" in errors) == (1, False)
     assert not (tmp_path / "b").exists()
 
 
@@ -375,6 +378,18 @@ async def test_a_damaged_backup_is_refused(good: bytes, tmp_path: Path, how: str
         await restore(tmp_path / "b", load(data_dir=tmp_path / "data"), unheard)
 
     assert names(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize(("name", "content"), [("store.rdb", b"x" * 2000), ("engine.json", b"{")])
+async def test_what_an_engine_refuses_is_said_without_a_folder_that_is_gone(
+    good: bytes, tmp_path: Path, name: str, content: bytes
+) -> None:
+    """A store that no engine can begin with is refused, with no advice about a folder that is gone by then."""
+    (tmp_path / "b").write_bytes(rebuilt(good, lambda parts: with_part(parts, name, content)))
+
+    with pytest.raises(BackupRefused, match="cannot begin with the store") as refused:
+        await restore(tmp_path / "b", load(data_dir=tmp_path / "data"), unheard)
+    assert ("restoring" in refused.value.message, names(tmp_path)) == (False, ["b"])
 
 
 async def test_a_flipped_bit_is_found_wherever_it_is(good: bytes, tmp_path: Path) -> None:

@@ -188,7 +188,10 @@ async def _load(fresh: Path, keys: Path | None) -> None:
     """Let an embedded store begin with what is there, or take the keys, and end again with all of it on disk."""
     with DataDir(fresh) as data_dir:
         store = EmbeddedStore(data_dir, durability="always", engine=find_engine())
-        await store.start()
+        try:
+            await store.start()
+        except ClaudeBenchError as error:
+            raise BackupRefused(_without_folder(error.message, data_dir.path)) from error
         try:
             async with connected(Address(socket=str(store.socket_path))) as connection:
                 if keys:
@@ -197,6 +200,13 @@ async def _load(fresh: Path, keys: Path | None) -> None:
                     raise BackupRefused("the store in this backup is empty, or is not one of ours")
         finally:
             await store.stop()
+
+
+def _without_folder(said: str, folder: Path) -> str:
+    """Return what an engine's start says, without advice about a folder that is gone by then."""
+    what = said.partition(" (all of it:")[0].replace(f"{folder}/", "")
+    kept = what.partition(f"{folder}")[0].partition(". ")[0]
+    return f"the engine here cannot begin with the store in this backup: {kept}"
 
 
 def _exchange(fresh: Path, target: DataDir) -> str:
