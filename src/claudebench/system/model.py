@@ -71,7 +71,7 @@ class Emit(Ask, kw_only=True):
         Meta(
             max_length=LENGTH_MAX,
             pattern=r"^x(\.[a-z0-9_]+)+$(?!\n)",
-            description="The type, x.<names>, such as x.build.done",
+            description="a type of your own, x.<names>, such as x.build.done",
         ),
     ]
     subject: Annotated[str, Meta(min_length=1, max_length=256, description="What it is about")] = "-"
