@@ -62,8 +62,8 @@ class Rows(msgspec.Struct, rename="camel"):
     rows: list[Row]
     next_behind: int
     has_more: bool
+    spans: list[Span]
     head: Head | UnsetType = UNSET
-    spans: list[Span] = []
 
 
 class Accept(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -76,4 +76,4 @@ class Accepted(msgspec.Struct):
     """The head that was set, and what was found of the former one and behind it."""
 
     head: Head
-    found: list[Finding] = []
+    found: list[Finding]
