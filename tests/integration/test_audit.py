@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from claudebench.testing.postgres import Postgres
 
-KILLS = 5
+KILLS = 3
 
 
 @pytest.fixture

@@ -95,6 +95,8 @@ async def test_a_restart_brings_everything_back(server: Server) -> None:
     await server.start()
 
     after = await snapshot(server)
+    for found in (before, after):
+        del found.hashes["group:record:0"]  # how far the record is moves behind the log
     assert (after.tasks, after.events, after.hashes) == (before.tasks, before.events, before.hashes)
     assert after.instances == before.instances
 

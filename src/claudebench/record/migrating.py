@@ -1,7 +1,8 @@
-"""The tables of the record, brought up to this version by Alembic at start.
+"""The tables of the record, brought up to this version at start: made as the code has them, or migrated by Alembic.
 
 Servers that start together stand in line: on PostgreSQL by an advisory lock, on SQLite by the write lock that every
-transaction of the writer begins with. One that finds the newest revision does not even import Alembic.
+transaction of the writer begins with. One that finds the newest revision, or nothing at all, does not import Alembic;
+that both ways come to the same tables is for the tests to see.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, String, Table, inspect, text
 
 from claudebench.errors import StoreRefused
+from claudebench.record.tables import METADATA
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -39,8 +41,10 @@ def migrate(connection: Connection) -> None:
         raise StoreRefused(
             f"the record has revision {found}, this version knows {newest()}; type: pip install --upgrade claudebench"
         )
-    if found != newest():
-        _upgrade(connection)
+    if not found:
+        _make(connection)
+    elif found != newest():
+        upgrade(connection)
 
 
 def _revision(connection: Connection) -> str:
@@ -49,7 +53,14 @@ def _revision(connection: Connection) -> str:
     return str(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) or "")  # noqa: S608 - our own name
 
 
-def _upgrade(connection: Connection) -> None:
+def _make(connection: Connection) -> None:
+    METADATA.create_all(connection)
+    Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True)).create(connection)
+    connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:revision)"), {"revision": newest()})  # noqa: S608
+
+
+def upgrade(connection: Connection) -> None:
+    """Go through the revisions that follow the one that is found, in the transaction of `connection`."""
     from alembic import command  # noqa: PLC0415 - nine megabytes that most starts need not hold
     from alembic.config import Config  # noqa: PLC0415
 

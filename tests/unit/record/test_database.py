@@ -15,11 +15,13 @@ from sqlalchemy import Connection, func, select, text
 from claudebench.errors import SettingsError, StoreRefused, Unavailable
 from claudebench.record.bulk import Bulk
 from claudebench.record.database import Address, Database
-from claudebench.record.migrating import VERSION_TABLE, newest
+from claudebench.record.migrating import VERSION_TABLE, migrate, newest, upgrade
 from claudebench.record.tables import METADATA, POSITION
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claudebench.testing.postgres import Postgres
 
 INSERT = Bulk("INSERT INTO position ({columns}) SELECT {columns} FROM {rows} WHERE true", POSITION.columns)
@@ -64,14 +66,19 @@ async def test_servers_that_start_together(address: Address) -> None:
     await asyncio.gather(*(each.close() for each in together))
 
 
-async def test_the_tables_are_what_the_code_thinks(database: Database) -> None:
-    """What the migrations make is what the tables in the code say."""
+@pytest.mark.parametrize("way", [migrate, upgrade], ids=lambda each: each.__name__)
+async def test_the_tables_are_what_the_code_thinks(address: Address, way: Callable[[Connection], None]) -> None:
+    """What a server makes in an empty database, and what the migrations make, is what the tables in the code say."""
 
     def differences(connection: Connection) -> object:
+        way(connection)
         options = {"version_table": VERSION_TABLE, "compare_type": True}
         return compare_metadata(MigrationContext.configure(connection, opts=options), METADATA)
 
-    assert await database.run(differences) == []
+    empty = Database(address)
+    assert await empty.run(differences) == []
+    assert await empty.read(lambda c: list(c.scalars(text(f"SELECT * FROM {VERSION_TABLE}")))) == [newest()]
+    await empty.close()
 
 
 async def test_a_newer_record(database: Database) -> None:
