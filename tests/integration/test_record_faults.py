@@ -31,7 +31,7 @@ EXIT_WITHIN_S = 10
 
 
 async def test_killed_under_load(server: Server) -> None:
-    """A server killed under load again and again leaves a record that equals the ledger to the row: no gap, no double."""
+    """A server killed under load leaves a record that equals the ledger to the row: no gap, no double."""
     async with Fleet(server) as fleet:
         for _ in range(3):
             await fleet.goes_on(30)
