@@ -122,7 +122,11 @@ async def with_no_database(server: Server, other: Server, store: Forgetful, data
 
 
 @pytest.mark.skipif(not REDIS, reason="needs redis-server")
-@pytest.mark.parametrize("comes_back", [started_anew, survived, with_no_database], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "comes_back",
+    [started_anew, *(pytest.param(each, marks=pytest.mark.soak) for each in (survived, with_no_database))],
+    ids=lambda each: each.__name__,
+)
 async def test_no_number_is_given_twice(tmp_path: Path, postgresql: Postgres, comes_back: object) -> None:
     """What was acknowledged, recorded and then lost by the store is no other task's number."""
     assert callable(comes_back)

@@ -129,6 +129,7 @@ async def holder(server: Server) -> str:
         return str((await client.call("record.status"))["holder"])
 
 
+@pytest.mark.soak
 async def test_one_projector_at_a_time(tmp_path: Path, postgresql: Postgres) -> None:
     """Of two servers one records what both do; when it is killed, the other takes over and misses nothing."""
     async with fleet_of_two(tmp_path, postgresql) as (one, two):
