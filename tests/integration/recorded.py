@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from claudebench.testing.postgres import Postgres
 
 
+OURS = "workspace = 'default'"
+
+
 async def walk(client: AsyncClient, command: str) -> list[dict[str, Any]]:
     """Go through every step of a command and return what they came to."""
     steps = [await client.call(command)]
@@ -54,10 +57,12 @@ async def check(server: Server, postgres: Postgres | None = None) -> None:
     assert await differences(server) == []
     log = (await snapshot(server)).events
     await eventually(lambda: is_level(server))
-    kept = await rows(server, "SELECT ms, seq, type, subject FROM events WHERE NOT lost ORDER BY ms, seq", postgres)
+    kept = await rows(
+        server, f"SELECT ms, seq, type, subject FROM events WHERE {OURS} AND NOT lost ORDER BY ms, seq", postgres
+    )
     found = [(f"{ms}-{seq}", type_, subject) for ms, seq, type_, subject in kept]
     assert found[: len(log)] == [(each.position, each.type, each.subject) for each in log]
-    history = await rows(server, "SELECT ms, seq FROM task_history ORDER BY ms, seq", postgres)
+    history = await rows(server, f"SELECT ms, seq FROM task_history WHERE {OURS} ORDER BY ms, seq", postgres)
     assert history == [(ms, seq) for ms, seq, type_, _ in kept if type_.startswith("task.")]
-    decided = await rows(server, "SELECT ms, seq FROM hook_decisions ORDER BY ms, seq", postgres)
+    decided = await rows(server, f"SELECT ms, seq FROM hook_decisions WHERE {OURS} ORDER BY ms, seq", postgres)
     assert decided == [(ms, seq) for ms, seq, type_, _ in kept if type_ == "hook.decided"]

@@ -12,6 +12,7 @@ from tests.integration.recorded import check, differences, is_level, walk
 from tests.integration.test_liveness import elapsed
 from tests.scripts.fleet import Fleet, store_of
 
+from claudebench.store.keys import KEYS, prefix
 from claudebench.testing import eventually, serve
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Probe:
         self._asking = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:
-        async with self.server.client() as client:
+        async with self.server.client(workspace="probe") as client:
             while True:
                 phase, began = self.phase, monotonic()
                 await client.call("task.create", text="a probe", priority=0)
@@ -99,8 +100,8 @@ async def test_away_until_the_log_is_full(tmp_path: Path, postgresql: Postgres) 
         await client.call("task.create", text="recorded")
         await eventually(lambda: is_level(server))
         async with store_of(server) as store:
-            await store.command("HSET", "cb:{default}:meta", "test", 1)
-            await store.command("HSET", "cb:{default}:evmeta", "max", 500)
+            for name, member, value in (("meta", "test", 1), ("evmeta", "max", 500)):
+                await store.command("HSET", prefix("default") + KEYS[name].tail, member, value)
         postgresql.stop()
         for at in range(700):
             await client.call("task.create", text=f"task {at}")
