@@ -24,6 +24,7 @@ from claudebench.audit import handlers as audit_handlers
 from claudebench.audit.handlers import Audit
 from claudebench.errors import ClaudeBenchError, InvalidParams, SettingsError, Unavailable
 from claudebench.events import cursor as event_cursor
+from claudebench.events import letters as event_letters
 from claudebench.events import log as event_log
 from claudebench.events import model as event_model
 from claudebench.events import trim as event_trim
@@ -130,6 +131,7 @@ SCRIPTS = (
     *record_trail.SCRIPTS,
     *event_log.SCRIPTS,
     *event_cursor.SCRIPTS,
+    *event_letters.SCRIPTS,
     *event_trim.SCRIPTS,
 )
 TOLD = {
@@ -145,6 +147,7 @@ EVENTS = (
     *instance_events.EVENTS,
     *hook_events.EVENTS,
     *event_model.EVENTS,
+    *event_letters.EVENTS,
     *record_mending.FACTS,
     *REFUSAL_EVENTS,
     *audit_handlers.EVENTS,

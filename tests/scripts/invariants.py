@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Index = dict[str, dict[str, int]]
 EVENTS_READ = 1_000_000
 EDITS = {"task.reopened", "task.updated", "task.awaited"}
-NO_INDEX = {"alive", "offline", "idemage", "holders"}
+NO_INDEX = {"alive", "offline", "idemage", "holders", "dead_events_age", "retry"}
+LETTERS_MAX = 10_000
+HASHES = {"sigs", "role", "evmeta", "groups", "group", "gaps", "dead_events", "dead_events_meta", "retrying"}
 _READ = """
 local out = {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
@@ -124,6 +126,7 @@ def problems_now(found: Snapshot, once_completed: set[str]) -> list[str]:
         *_dependencies(found, once_completed),
         *_presence(found),
         *_cursors(found),
+        *_letters(found),
         *_events(found),
     ]
 
@@ -146,7 +149,7 @@ def _add(found: Snapshot, tail: str, type_: str, content: list[Any]) -> None:
             found.instances[rest] = _texts(content)
         case _, "hash" if name.startswith("meta"):
             found.meta = _texts(content)
-        case "sigs" | "role" | "evmeta" | "groups" | "group" | "gaps", "hash":
+        case _, "hash" if name in HASHES:
             found.hashes[tail] = _texts(content)
         case "ev", "stream":
             found.events = [_event(position, fields) for position, fields in content]
@@ -285,6 +288,25 @@ def _cursors(found: Snapshot) -> Iterator[str]:
     yield from (f"there is a gap of {key}, which is no cursor" for key in sorted(gaps - wanted))
     if found.events and number(found.events[0].position) <= number(found.trimmed):
         yield f"the log begins with {found.events[0].position} and says that it was cut up to {found.trimmed}"
+
+
+def _letters(found: Snapshot) -> Iterator[str]:
+    """Check that each dead letter has its age, and each retry its place in the queue of its partition."""
+    for name in found.hashes.get("groups", {}):
+        letters = found.hashes.get(f"dead_events:{name}", {})
+        if letters.keys() != found.indexes.get(f"dead_events_age:{name}", {}).keys():
+            yield f"the dead letters of {name} and their ages are not the same"
+        if len(letters) > LETTERS_MAX:
+            yield f"{name} has {len(letters)} dead letters"
+        queued = {
+            (position, key.rpartition(":")[2])
+            for key, index in found.indexes.items()
+            if key.startswith(f"retry:{name}:")
+            for position in index
+        }
+        retrying = found.hashes.get(f"retrying:{name}", {})
+        if queued != {(position, letter.partition(" ")[0]) for position, letter in retrying.items()}:
+            yield f"the retries of {name} and their queues are not the same"
 
 
 def _events(found: Snapshot) -> Iterator[str]:

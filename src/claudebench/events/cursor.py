@@ -50,7 +50,7 @@ SCRIPTS = (REGISTER, TAKE, COMMIT, RELEASE, LEAVE, NOTE, GAP, ACKNOWLEDGE, DROP,
 PARTITIONS = 16
 LEASE_MAX_MS = 60_000
 OLDEST, NEXT = "", "$"
-_NAME = re.compile(r"[a-z0-9._-]{1,64}\Z")
+NAME = re.compile(r"[a-z0-9._-]{1,64}\Z")
 
 
 def partition_of(key: str, partitions: int) -> int:
@@ -123,7 +123,7 @@ class Cursors:
             LimitReached: there are 32 groups.
             ValueError: the name is none of a group, `[a-z0-9._-]{1,64}`.
         """
-        if not _NAME.match(group):
+        if not NAME.match(group):
             raise ValueError(f"a group is named [a-z0-9._-]{{1,64}}, not {group[:80]!r}")
         return bool(await self.connection.run(REGISTER, workspace, group, partitions, start))
 

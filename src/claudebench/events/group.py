@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from claudebench.errors import ClaudeBenchError, Stale, TimedOut, Unavailable
 from claudebench.events.cursor import OLDEST, PARTITIONS, Cursor, Mark, partition_of
+from claudebench.events.letters import RETRIED
 from claudebench.events.position import number
 from claudebench.telemetry.sparse import Sparse
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from claudebench.events.cursor import Cursors, Taken
+    from claudebench.events.letters import DeadLetters
     from claudebench.events.log import EventLog, Page
     from claudebench.events.model import Event
 
@@ -44,7 +46,8 @@ _failed = Sparse.to_log("error")
 class Partition:
     """A partition in our hands.
 
-    `seen` is how far the log was read for it, `handled` the last event handled, `committed` what the store knows.
+    `seen` is how far the log was read for it, `handled` the last event handled, `committed` what the store knows;
+    `asks`: dead letters of it may have to be delivered once more.
     """
 
     cursor: Cursor
@@ -54,16 +57,32 @@ class Partition:
     handled: str = ""
     waiting: deque[Event] = field(default_factory=deque)
     uncommitted: int = 0
-    is_busy: bool = False
+    busy_with: str = ""
     is_given: bool = False
+    asks: bool = False
     work: asyncio.Event = field(default_factory=asyncio.Event)
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
 
     @property
+    def oldest(self) -> str:
+        """The position of the first event that is not handled yet, '' for none."""
+        return self.busy_with or (self.waiting[0].id if self.waiting else "")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an event is being handled."""
+        return bool(self.busy_with)
+
+    @property
     def is_idle(self) -> bool:
         """Whether all that was read is handled."""
         return not self.waiting and not self.is_busy
+
+    def ask_again(self) -> None:
+        """Look for dead letters that are to be delivered once more."""
+        self.asks = True
+        self.work.set()
 
     def renew(self, until_s: float) -> None:
         """Trust the lease until a time of this process's clock."""
@@ -74,7 +93,11 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What a group is: its name in a workspace, what handles its events, and under which bounds."""
+    """What a group is: its name in a workspace, what handles its events, and under which bounds.
+
+    `wants` tells by its type whether an event is for it at all; `letters` is where its retries wait; `poll_s` is how
+    often it looks by itself; what has begun may go on for `finish_s` when the group ends.
+    """
 
     workspace: str
     name: str
@@ -82,6 +105,10 @@ class Reader:
     partitions: int = PARTITIONS
     start: str = OLDEST
     lease_ms: int = LEASE_MS
+    wants: Callable[[str], bool] = bool
+    letters: DeadLetters | None = None
+    poll_s: float = POLL_S
+    finish_s: float = 0.0
 
 
 class Group:
@@ -111,10 +138,26 @@ class Group:
                 tasks.create_task(self._hold(), name=f"hold {self._reader.name}")
                 tasks.create_task(self._read(), name=f"read {self._reader.name}")
         finally:
+            await self._finish()
             for partition in list(self.held.values()):
                 await self._stop(partition)
             with suppress(ClaudeBenchError):
                 await self._cursors.leave(self._reader.workspace, self._reader.name, self._holder)
+
+    async def _finish(self) -> None:
+        """Begin nothing new, and let what has begun end, for a while."""
+        for partition in self.held.values():
+            partition.is_given = True
+            partition.waiting.clear()
+            partition.work.set()
+        workers = [each.worker for each in self.held.values() if each.worker and each.is_busy]
+        if workers and self._reader.finish_s:
+            await asyncio.wait(workers, timeout=self._reader.finish_s)
+
+    def behind_ms(self, now_ms: int) -> int:
+        """Return how old the oldest event is that waits here, or is being handled; 0 for none."""
+        oldest = (each.oldest for each in self.held.values() if each.oldest)
+        return max((now_ms - number(each)[0] for each in oldest), default=0)
 
     # -- holding
 
@@ -159,6 +202,8 @@ class Group:
         former = self._ending.pop(cursor.partition, None)
         partition.worker = asyncio.create_task(self._work(partition, former), name=f"partition {cursor.partition}")
         self.held[cursor.partition] = partition
+        if self._reader.letters:
+            partition.ask_again()
 
     def _lose(self, partition: Partition) -> None:
         """Work on it no more; another does, or will."""
@@ -206,7 +251,8 @@ class Group:
                 more = await self._read_page()
             if not more:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_S)
+                    async with asyncio.timeout(self._reader.poll_s):  # 3.11's wait_for may swallow a cancellation
+                        await self._woken.wait()
 
     async def _read_page(self) -> bool:
         """Read on for all that is held; return whether to go on at once."""
@@ -232,6 +278,10 @@ class Group:
     def _deal(self, page: Page, after: str) -> None:
         reading = {each.cursor.partition: each for each in self._behind(after)}
         for event in page.events:
+            if event.type == RETRIED and event.subject == self._reader.name:
+                self._ask_again()
+            if not self._reader.wants(event.type):
+                continue
             at = partition_of(event.partition_key or event.subject, self._reader.partitions)
             partition = reading.get(at)
             if partition and number(event.id) > number(partition.seen):
@@ -239,6 +289,10 @@ class Group:
                 partition.work.set()
         for partition in reading.values():
             partition.seen = max(partition.seen, page.trimmed, page.next, key=number)
+
+    def _ask_again(self) -> None:
+        for partition in self.held.values():
+            partition.ask_again()
 
     # -- handling
 
@@ -257,15 +311,15 @@ class Group:
             self._lose(partition)
 
     async def _empty(self, partition: Partition) -> None:
-        """Handle what waits, one after the other."""
-        while partition.waiting:
+        """Handle what waits, one after the other, and between two events one that is to be delivered once more."""
+        while not partition.is_given and (partition.waiting or partition.asks):
             await self._trust(partition)
+            if partition.asks:
+                await self._handle_again(partition)
             if not partition.waiting:
-                return
-            partition.is_busy = True
+                continue
             event = partition.waiting.popleft()
-            await self._handle(event, partition)
-            partition.is_busy = False
+            await self._handle(event, partition, self._mark(partition, event.id))
             partition.handled, partition.uncommitted = event.id, partition.uncommitted + 1
             if not partition.waiting or partition.uncommitted >= COMMIT_EVERY:
                 await self._commit(partition, event.id)
@@ -275,8 +329,38 @@ class Group:
         while monotonic() >= partition.until_s:
             await partition.renewed.wait()
 
-    async def _handle(self, event: Event, partition: Partition) -> None:
-        mark, tries = self._mark(partition, event.id), 0
+    async def _handle_again(self, partition: Partition) -> None:
+        """Handle a dead letter that somebody wants to see once more, if there is one."""
+        reader = self._reader
+        assert reader.letters, "only a group with letters looks for them"
+        partition.asks = False
+        try:
+            again = await reader.letters.next(reader.workspace, reader.name, partition.cursor.partition)
+        except ClaudeBenchError:
+            partition.asks = True
+            await asyncio.sleep(POLL_S)
+            return
+        if again is None:
+            return
+        partition.asks = True
+        mark = self._mark(partition, again.position)
+        await self._handle(again.event, partition, mark)
+        await self._settle(mark)
+
+    async def _settle(self, mark: Mark) -> None:
+        """Tell the store that a retry is handled, and tell it again until it knows."""
+        while True:
+            try:
+                await self._cursors.commit(self._reader.workspace, mark, self._reader.lease_ms)
+            except Stale:
+                raise
+            except ClaudeBenchError:
+                await asyncio.sleep(POLL_S)
+            else:
+                return
+
+    async def _handle(self, event: Event, partition: Partition, mark: Mark) -> None:
+        tries, partition.busy_with = 0, event.id
         while True:
             try:
                 await self._reader.handler(event, mark)
@@ -285,6 +369,7 @@ class Group:
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may overtake this event
                 _failed("a handler of events failed and is tried again", group=self._reader.name, exc_info=error)
             else:
+                partition.busy_with = ""
                 return
             await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
             await self._trust(partition)

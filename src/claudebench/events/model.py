@@ -39,6 +39,11 @@ class Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     partition_key: str = ""
     role: str = ""
 
+    @property
+    def data(self) -> Any:
+        """What it carries, as Python values."""
+        return msgspec.json.decode(self.payload)
+
 
 class Trace(msgspec.Struct, rename="camel", omit_defaults=True):
     """What an event carries of the request that made it; `role` is `operator` or ''."""

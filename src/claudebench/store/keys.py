@@ -81,6 +81,11 @@ KEYS: dict[str, Key] = {
         Key("group", "group:{name}:{p}", "hash", "pos, holder, fence, untilMs: the cursor of a group in partition p"),
         Key("holders", "holders:{name}", "zset", "holder -> ms until which it counts among those who share a group"),
         Key("gaps", "gaps", "hash", "group:p -> `from to`: what went from the log before the group had read it"),
+        Key("letters", "dead_events:{name}", "hash", "event id -> its partition and the dead letter of a group (JSON)"),
+        Key("letterage", "dead_events_age:{name}", "zset", "event id -> ms at which it died; at most 10,000"),
+        Key("lettermeta", "dead_events_meta:{name}", "hash", "seq of the retries; dropped, untold, toldMs"),
+        Key("retrying", "retrying:{name}", "hash", "event id!seq -> letter: to be delivered once more; at most 10,000"),
+        Key("retries", "retry:{name}:{p}", "zset", "event id!seq -> seq: the retries of a partition, in their order"),
         Key("evmeta", "evmeta", "hash", "trimmed: the highest id ever cut from ev; max, its hard cap on a test store"),
         Key(
             "role",
