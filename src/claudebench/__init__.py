@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from claudebench.errors import ClaudeBenchError, Conflict, InvalidParams, LimitReached, NotFound
-    from claudebench.events.model import EventType
+    from claudebench.events.cursor import Mark
+    from claudebench.events.model import Event, EventType
+    from claudebench.events.subscriber import Delivery, on
     from claudebench.hooks.chain import hook
     from claudebench.hooks.model import Decision
     from claudebench.own.store import OwnStore
@@ -28,10 +30,13 @@ __all__ = [
     "Consistency",
     "Context",
     "Decision",
+    "Delivery",
+    "Event",
     "EventType",
     "InvalidParams",
     "Key",
     "LimitReached",
+    "Mark",
     "NotFound",
     "OwnStore",
     "Pattern",
@@ -39,6 +44,7 @@ __all__ = [
     "RateLimit",
     "handler",
     "hook",
+    "on",
 ]
 
 _HOMES = {
@@ -48,10 +54,13 @@ _HOMES = {
     "Consistency": "patterns.label",
     "Context": "rpc.context",
     "Decision": "hooks.model",
+    "Delivery": "events.subscriber",
+    "Event": "events.model",
     "EventType": "events.model",
     "InvalidParams": "errors",
     "Key": "store.keys",
     "LimitReached": "errors",
+    "Mark": "events.cursor",
     "NotFound": "errors",
     "OwnStore": "own.store",
     "Pattern": "patterns.label",
@@ -59,6 +68,7 @@ _HOMES = {
     "RateLimit": "resilience.policy",
     "handler": "rpc.command",
     "hook": "hooks.chain",
+    "on": "events.subscriber",
 }
 
 

@@ -29,6 +29,8 @@ from claudebench.events import log as event_log
 from claudebench.events import model as event_model
 from claudebench.events import trim as event_trim
 from claudebench.events.cursor import Cursors
+from claudebench.events.letters import DeadLetters
+from claudebench.events.listening import Listening
 from claudebench.events.log import EventLog
 from claudebench.events.model import Catalogue
 from claudebench.events.spool import Spool
@@ -39,6 +41,7 @@ from claudebench.hooks import examples as hook_examples
 from claudebench.hooks import handlers as hook_handlers
 from claudebench.hooks.chain import Chain, Link
 from claudebench.hooks.guard import Guard
+from claudebench.hooks.masking import masked
 from claudebench.hooks.record import DecisionRecord
 from claudebench.hooks.registration import is_hook, links_of
 from claudebench.hooks.rulebook import GUARD, Rulebook, builtin
@@ -84,6 +87,7 @@ from claudebench.store.origin import Origin
 from claudebench.store.script import ScriptError
 from claudebench.store.server import EmbeddedStore
 from claudebench.store.workspaces import Workspaces
+from claudebench.system import dead_events as system_dead_events
 from claudebench.system import events as system_events
 from claudebench.system import examples as system_examples
 from claudebench.system import handlers as system_handlers
@@ -114,6 +118,7 @@ COMMANDS = (
     *hook_handlers.COMMANDS,
     *system_handlers.COMMANDS,
     *system_events.COMMANDS,
+    *system_dead_events.COMMANDS,
     *system_records.COMMANDS,
     *audit_handlers.COMMANDS,
     *openrpc.COMMANDS,
@@ -139,6 +144,7 @@ TOLD = {
     **instance_examples.TOLD,
     **hook_examples.TOLD,
     **system_examples.TOLD,
+    **system_dead_events.TOLD,
     **system_records.TOLD,
     **audit_examples.TOLD,
 }
@@ -176,6 +182,7 @@ class App:
         self.observer: Observer
         self.spool: Spool
         self.tailer: Tailer
+        self.listening: Listening
         self.sockets_open: Callable[[], Counter[str]] = Counter  # the doors know
         self.refusals: Refusals | None = None
         self.chain: Chain
@@ -351,6 +358,7 @@ class App:
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
             Cursors: Cursors(self.connection, self._given_ms),
+            DeadLetters: DeadLetters(self.connection, self._given_ms),
             Workspaces: workspaces,
             Chain: chain,
             Rulebook: self._rulebook(),
@@ -361,11 +369,14 @@ class App:
             Audit: Audit(self.trail, self.projector),
         }
         stores |= self._apps.stores(self.connection)
+        for subscriber in self._apps.subscribers:
+            subscriber.check(facts.catalogue)
         observer.registry = HandlerRegistry((*COMMANDS, *self._apps.commands), stores)
         self.api.registry = observer.registry
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms, refusals)
         tailing = asyncio.create_task(self.tailer.run(), name="tailer")
         self._open.callback(tailing.cancel)
+        self._listen(facts, stores, workspaces)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")
         self._open.callback(ticking.cancel)
         replaying = asyncio.create_task(spool.replay(), name="spool")
@@ -377,6 +388,21 @@ class App:
         observer.has_gaps = lambda: bool(trims.gapped)
         trimming = asyncio.create_task(trims.run(), name="trimming")
         self._open.callback(trimming.cancel)
+
+    def _listen(self, facts: EventLog, stores: dict[type, Any], workspaces: Workspaces) -> None:
+        """Let the subscribers of apps be told; they are the first to end."""
+        self.listening = Listening(
+            [each.bound(stores, lambda: self.dispatcher) for each in self._apps.subscribers],
+            facts,
+            stores[Cursors],
+            stores[DeadLetters],
+            self.tailer,
+            self.process,
+            workspaces.known,
+            masked,
+        )
+        listening = asyncio.create_task(self.listening.run(), name="subscribers")
+        self._open.push_async_callback(_end, listening)
 
     def _chain(self) -> Chain:
         guard = Guard(builtin(), ours=(str(self.data_dir.path),), on_error=_guard_failed)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from claudebench.cli import show
-from claudebench.cli.noun import verbs
+from claudebench.cli.noun import noun, verbs
 from claudebench.cli.options import DEFAULT_URL, TokenFile, Url, Workspace, example
 from claudebench.cli.verb import Pages, Verb, declare
 from claudebench.errors import Unavailable
-from claudebench.events.position import BEGINNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +57,42 @@ declare(
 )
 
 
+dead = noun(
+    "The events that subscribers gave up on; to retry or drop them is the operator's.",
+    "claudebench event dead list --group notify",
+)
+app.add_typer(dead, name="dead")
+MOVES = (
+    ("retry", "Deliver them once more to the group that gave up on them."),
+    ("drop", "Forget them; the events themselves stay in the log."),
+)
+declare(
+    dead,
+    Verb(
+        name="list",
+        command="event.dead.list",
+        request=f"{MODEL}:DeadList",
+        about="List them with what went wrong, group by group, those first that died first.",
+        example="claudebench event dead list --group notify",
+        hidden=ASK,
+        changes=False,
+        pages=Pages(items="letters", ask="after", next="nextAfter"),
+        show=show.dead_events,
+    ),
+    *(
+        Verb(
+            name=name,
+            command=f"event.dead.{name}",
+            request=f"{MODEL}:DeadMove",
+            about=about,
+            example=f"claudebench event dead {name} --group notify --all",
+            hidden=ASK,
+        )
+        for name, about in MOVES
+    ),
+)
+
+
 @app.command(epilog=example("claudebench event tail --types task.failed"))
 def tail(
     after: Annotated[str | None, typer.Option(metavar="POSITION", help="Begin behind it [default: now].")] = None,
@@ -86,6 +121,8 @@ def tail(
 
 def _events(client: Client, after: str | None, types: list[str]) -> Iterator[dict[str, Any]]:
     """Yield events for ever; the position goes into the error when the server is gone."""
+    from claudebench.events.position import BEGINNING
+
     position = BEGINNING if after == "" else after or ""
     while True:
         try:

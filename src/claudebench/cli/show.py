@@ -134,12 +134,30 @@ def events(answer: dict[str, Any]) -> None:
         note(f"more may follow: --all, or --after {answer['nextAfter']}")
 
 
+DEAD_COLUMNS = ("group", "id", "died", "type", "subject", "tries", "error")
+
+
+def dead_events(answer: dict[str, Any]) -> None:
+    """Print what subscribers gave up on."""
+    table(DEAD_COLUMNS, map(_dead_event, answer["letters"]))
+    if answer["hasMore"]:
+        note(f"more may follow: --all, or --after {answer['nextAfter']!r}")
+
+
+def _dead_event(each: dict[str, Any]) -> tuple[Any, ...]:
+    event_ = each["event"]
+    return each["group"], each["id"], each["diedAt"], event_["type"], event_["subject"], each["tries"], each["error"]
+
+
 LAG_COLUMNS = ("group", "partition", "position", "holder", "fence", "behind", "oldest ms", "gap")
 
 
 def lags(answer: dict[str, Any]) -> None:
     """Print how far groups are, partition by partition."""
     table(LAG_COLUMNS, (_lag(group, each) for group in answer["groups"] for each in group["partitions"]))
+    for group in answer["groups"]:
+        if group["dead"] or group["retrying"]:
+            note(f"{group['group']}: {group['dead']} dead letters, {group['retrying']} to be delivered once more")
     note(f"the log ends at {answer['last'] or 'its beginning'}" + _cut(answer["trimmed"]))
 
 

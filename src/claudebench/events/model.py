@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from claudebench.errors import nearest
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -78,6 +80,17 @@ class Catalogue:
     def admits(self, name: str) -> bool:
         """Tell whether an event of this type may be written."""
         return name in self.types or name.startswith(OWN_PREFIX)
+
+    def knows(self, pattern: str) -> bool:
+        """Tell whether events can match a pattern; of `x.` anybody may emit whatever it be."""
+        prefix = pattern.removesuffix("*")
+        if pattern.startswith(OWN_PREFIX) or pattern in self.types:
+            return True
+        return pattern != prefix and any(each.startswith(prefix) for each in self.types)
+
+    def nearest(self, pattern: str) -> str | None:
+        """Return the type, or the kind such as `task.*`, that is most like a pattern."""
+        return nearest(pattern, {*self.types, *(f"{name.partition('.')[0]}.*" for name in self.types)})
 
     def check(self, name: str, payload: bytes) -> None:
         """Tell whether an event is one of the catalogue and carries what its type says.

@@ -17,6 +17,7 @@ import msgspec
 
 from claudebench.errors import nearest
 from claudebench.hooks.model import ALLOW, Decision, FailMode, ToolCall
+from claudebench.resilience.threads import Busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,10 +37,6 @@ LINKS_MAX = 256
 FAILURES = ("failed", "took too long", "is busy")
 _DECLARED = "__claudebench_hook__"
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
-
-
-class Busy(Exception):
-    """The calls before this one keep a link from looking at it."""
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from claudebench.errors import SettingsError
+from claudebench.events.subscriber import declared
 from claudebench.own.calls import guarded
 from claudebench.own.store import APP, OwnStore, scripts_of
+from claudebench.own.subscribing import Subscriber, read_subscriber
 from claudebench.rpc.command import Command
 from claudebench.rpc.context import Context
 from claudebench.store.script import Script, ScriptError
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
     from claudebench.store.connection import Connection
 
 GROUP = "claudebench.handlers"
-COMMANDS_MAX = 1_000
+COMMANDS_MAX, SUBSCRIBERS_MAX = 1_000, 24
 PATHS = frozenset({"events", "health", "hooks", "mcp", "metrics", "rpc", "w", "ws", "x"})
 PREFIX = "x."
 
 
 class Found(NamedTuple):
-    """A command, a hook or a store, and who brought it."""
+    """A command, a hook, a subscriber or a store, and who brought it."""
 
     value: Any
     source: str
@@ -50,6 +52,7 @@ class Apps:
 
     commands: list[Command] = field(default_factory=list)
     hooks: list[Callable[..., Any]] = field(default_factory=list)
+    subscribers: list[Subscriber] = field(default_factory=list)
     scripts: dict[type[OwnStore], dict[str, Script]] = field(default_factory=dict)
 
     @property
@@ -97,6 +100,8 @@ def load_apps(modules: str, taken: Collection[str], is_hook: Callable[[object], 
             _take_command(apps, value, source, sources, taken)
         elif isinstance(value, type):
             _take_store(apps, value, source)
+        elif declared(value):
+            _take_subscriber(apps, read_subscriber(value, source))
         else:
             apps.hooks.append(value)
     return apps
@@ -152,13 +157,13 @@ def _values(named: Any, source: str, is_hook: Callable[[object], bool]) -> Itera
     if isinstance(named, ModuleType):
         inside = [each for each in vars(named).values() if _is_declared(each, is_hook) and _is_from(named, each)]
         if all(isinstance(each, type) for each in inside):
-            raise SettingsError(f"{source}: declares nothing with @handler or @hook")
+            raise SettingsError(f"{source}: declares nothing with @handler, @hook or @on")
     else:
         inside = list(named) if isinstance(named, (list, tuple)) else [named]
     for each in inside:
         if not _is_declared(each, is_hook):
             raise SettingsError(
-                f"{source}: names {each!r:.100}, which is no module and not declared with @handler or @hook"
+                f"{source}: names {each!r:.100}, which is no module and not declared with @handler, @hook or @on"
             )
         yield Found(each, source)
 
@@ -166,7 +171,7 @@ def _values(named: Any, source: str, is_hook: Callable[[object], bool]) -> Itera
 def _is_declared(value: Any, is_hook: Callable[[object], bool]) -> bool:
     with suppress(Exception):  # a value of somebody's module may raise whatever it is asked
         is_store = isinstance(value, type) and issubclass(value, OwnStore) and value is not OwnStore
-        return isinstance(value, Command) or is_store or (callable(value) and is_hook(value))
+        return isinstance(value, Command) or is_store or (callable(value) and (is_hook(value) or bool(declared(value))))
     return False
 
 
@@ -196,6 +201,21 @@ def _take_command(apps: Apps, command: Command, source: str, sources: dict[str, 
     apps.commands.append(guarded(command))
     if len(apps.commands) > COMMANDS_MAX:
         raise SettingsError(f"{source}: more than {COMMANDS_MAX} commands of apps")
+
+
+def _take_subscriber(apps: Apps, subscriber: Subscriber) -> None:
+    for other in apps.subscribers:
+        if other.on.group == subscriber.on.group:
+            raise SettingsError(
+                f"{subscriber.source}: the group {other.on.group!r} has two subscribers, {other.place} for "
+                f"{', '.join(other.on.patterns)} and {subscriber.place} for {', '.join(subscriber.on.patterns)}; "
+                "give one of them another group"
+            )
+    for store in subscriber.stores:
+        _take_store(apps, store, subscriber.source)
+    apps.subscribers.append(subscriber)
+    if len(apps.subscribers) > SUBSCRIBERS_MAX:
+        raise SettingsError(f"{subscriber.source}: more than {SUBSCRIBERS_MAX} subscribers of apps")
 
 
 def _place(command: Command) -> str:

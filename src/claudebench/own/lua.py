@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from claudebench.store.keys import Key
 
-PARTS = ("clock", "event", "presence", "refuse", "sweep")
+PARTS = ("clock", "event", "presence", "processed", "refuse", "sweep")
 FLAGS = ("allow-oom",)
 _FORBIDDEN = """
     K KEYS _G _ENV server debug package require module load loadstring loadfile dofile getfenv setfenv rawset

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
     from importlib.resources.abc import Traversable
 
+    from claudebench.events.subscriber import Delivery
     from claudebench.rpc.context import Context
     from claudebench.store.connection import Argument, Connection
 
 APP = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 SCRIPTS_MAX = 200
+EFFECT_HEAD = ("given_ms", "actor", "meta", "group", "partition", "holder", "fence", "position")
 _KEY_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _EVENT_NAME = re.compile(r"(?:\.[a-z][a-z0-9_]*)+\Z")
 _TAIL = re.compile(r"(?:[A-Za-z0-9_.:-]|{[a-z][a-z0-9_]*})+\Z")
@@ -55,10 +57,27 @@ class OwnStore:
         if not found.changes:
             raise TypeError(f"{found.title} changes nothing: its ARGV must begin with given_ms actor meta")
         reply = await _answered(self._connection.change(found, context.origin(), *arguments))
-        if not isinstance(reply, list) or not reply or not isinstance(reply[0], bytes):
-            raise TypeError(f"{found.title} must answer {{position, ...}}, not {reply!r:.100}")
+        rest = _rest(found, reply)
         context.position = reply[0].decode() or context.position
-        return reply[1:]
+        return rest
+
+    async def effect(self, script: str, delivery: Delivery, *arguments: Argument) -> list[Any]:
+        """Run a script that handles an event and marks it as processed in one atom; return the rest of its reply.
+
+        Its ARGV begin with `given_ms actor meta group partition holder fence position`; it answers `{position, ...}`.
+
+        Raises:
+            Stale: the partition is another process's now, which handles the event.
+            ClaudeBenchError: what the script refuses, or the store's trouble.
+            TypeError: there is no such script, or it is not of this form, or nothing is marked in this delivery.
+        """
+        found = self._find(script)
+        if tuple(found.argv[: len(EFFECT_HEAD)]) != EFFECT_HEAD:
+            raise TypeError(f"{found.title} is no effect: its ARGV must begin with {' '.join(EFFECT_HEAD)}")
+        if delivery.mark is None:
+            raise TypeError(f"{found.title}: this delivery has no mark, since events are delivered at most once here")
+        marked = (*delivery.mark.arguments, *arguments)
+        return _rest(found, await _answered(self._connection.change(found, delivery.origin, *marked)))
 
     async def run(self, script: str, context: Context, *arguments: Argument) -> Any:
         """Run a script that only reads, and return its reply as the store answers it: bytes, integers, lists.
@@ -77,6 +96,12 @@ class OwnStore:
             near = nearest(script, self._scripts)
             raise TypeError(f"{self.app} has no script {script!r}" + (f"; did you mean {near!r}?" if near else ""))
         return self._scripts[script]
+
+
+def _rest(script: Script, reply: Any) -> list[Any]:
+    if not isinstance(reply, list) or not reply or not isinstance(reply[0], bytes):
+        raise TypeError(f"{script.title} must answer {{position, ...}}, not {reply!r:.100}")
+    return reply[1:]
 
 
 async def _answered(reply: Awaitable[Any]) -> Any:

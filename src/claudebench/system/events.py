@@ -9,8 +9,8 @@ from msgspec import UNSET
 
 from claudebench.errors import InvalidParams, NotFound, nearest
 from claudebench.events.cursor import Cursors, Lag
+from claudebench.events.letters import Counts, DeadLetters
 from claudebench.events.log import EventLog
-from claudebench.events.model import OWN_PREFIX
 from claudebench.events.position import BEGINNING, number
 from claudebench.patterns.label import Consistency, Pattern
 from claudebench.rpc.bounds import bound
@@ -54,7 +54,9 @@ async def emit(request: model.Emit, context: Context, log: EventLog) -> model.Em
 
 
 @handler("event.lag", pattern=A, consistency=DERIVED, changes=False)
-async def lag(request: model.EventLag, context: Context, log: EventLog, cursors: Cursors) -> model.Lags:
+async def lag(
+    request: model.EventLag, context: Context, log: EventLog, cursors: Cursors, letters: DeadLetters
+) -> model.Lags:
     """Tell how far each group of readers is: its positions, who holds them, what is before it and how old that is."""
     known = await cursors.groups(context.workspace)
     if request.group and request.group not in known:
@@ -62,7 +64,8 @@ async def lag(request: model.EventLag, context: Context, log: EventLog, cursors:
     wanted = [request.group] if request.group else sorted(known)
     span = await log.span(context.workspace)
     lags = await asyncio.gather(*(cursors.lag(context.workspace, group) for group in wanted))
-    return model.Lags([_group(name, each) for name, each in zip(wanted, lags, strict=True)], span.last, span.trimmed)
+    counts = await asyncio.gather(*(letters.counts(context.workspace, group) for group in wanted))
+    return model.Lags([_group(*each) for each in zip(wanted, lags, counts, strict=True)], span.last, span.trimmed)
 
 
 COMMANDS = (list_, emit, lag)
@@ -70,27 +73,23 @@ COMMANDS = (list_, emit, lag)
 
 def _check_types(patterns: list[str], log: EventLog) -> None:
     """Refuse a type that no event can have, and a pattern that none can match."""
-    known = log.catalogue.types
     for at, pattern in enumerate(patterns):
-        prefix = pattern.removesuffix("*")
-        is_own = pattern.startswith(OWN_PREFIX)
-        if is_own or pattern in known or (pattern != prefix and any(each.startswith(prefix) for each in known)):
+        if log.catalogue.knows(pattern):
             continue
-        message = f"there is no event of type {pattern!r}"
-        kinds = {f"{name.partition('.')[0]}.*" for name in known}
-        near = nearest(pattern, {*known, *kinds})
+        message, near = f"there is no event of type {pattern!r}", log.catalogue.nearest(pattern)
         raise InvalidParams(
             message, errors=[{"path": f"types[{at}]", "message": message, **({"nearest": near} if near else {})}]
         )
 
 
-def _group(name: str, lags: list[Lag]) -> model.GroupLag:
+def _group(name: str, lags: list[Lag], counts: Counts) -> model.GroupLag:
     return model.GroupLag(
         name,
         max((each.behind for each in lags), default=0),
         all(each.is_exact for each in lags),
         max((each.behind_ms for each in lags), default=0),
         [_partition(each) for each in lags],
+        *counts,
     )
 
 

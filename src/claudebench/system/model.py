@@ -92,6 +92,54 @@ class EventLag(Ask):
     group: Annotated[str, Meta(max_length=64, description="Only this group")] = ""
 
 
+GroupName = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9._-]*$(?!\n)", description="Only this group")]
+LetterPlace = Annotated[
+    str,
+    Meta(max_length=120, pattern=r"^([a-z0-9._-]{1,64} \d{1,16} \d{1,16}-\d{1,16})?$(?!\n)", description="the next"),
+]
+
+
+class DeadList(Ask):
+    """event.dead.list; `after` is what a former page called `nextAfter`."""
+
+    group: GroupName = ""
+    after: LetterPlace = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class DeadEvent(msgspec.Struct, rename="camel"):
+    """An event that a group gave up on, with the last error and how often it was tried."""
+
+    group: str
+    id: str
+    died_at: str
+    error: str
+    tries: int
+    event: Event
+
+
+class DeadEvents(msgspec.Struct, rename="camel"):
+    """A page of dead letters, group by group, those first that died first."""
+
+    letters: list[DeadEvent]
+    has_more: bool
+    next_after: str
+
+
+class DeadMove(Ask):
+    """event.dead.retry and event.dead.drop: one event of a group, or all that are dead now."""
+
+    group: Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9._-]+$(?!\n)", description="The group that gave up")]
+    id: Annotated[Position, Meta(description="The event")] = ""
+    all: Annotated[bool, Meta(description="All that are dead letters of the group now.")] = False
+
+
+class DeadMoved(msgspec.Struct):
+    """How many dead letters were retried or dropped."""
+
+    count: int
+
+
 class PartitionLag(msgspec.Struct, rename="camel"):
     """Where a group stands in one partition; `holder` is absent while nobody has it.
 
@@ -110,13 +158,19 @@ class PartitionLag(msgspec.Struct, rename="camel"):
 
 
 class GroupLag(msgspec.Struct, rename="camel"):
-    """How far a group is; the most of its partitions. `behindExact` is false where `behind` is a lower bound."""
+    """How far a group is; the most of its partitions. `behindExact` is false where `behind` is a lower bound.
+
+    `dead` are its dead letters, `retrying` those to be delivered once more, `dropped` those that were too many.
+    """
 
     group: str
     behind: int
     behind_exact: bool
     behind_ms: int
     partitions: list[PartitionLag]
+    dead: int = 0
+    retrying: int = 0
+    dropped: int = 0
 
 
 class Lags(msgspec.Struct):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from claudebench.app import App
+    from claudebench.events.listening import Listening
     from claudebench.record.projector import Projector
 
 QUANTILES = (0.5, 0.95, 0.99)
@@ -36,6 +37,7 @@ class _Figures:
         self._chain = app.chain
         self._sockets = app.observer.sockets()
         self._projector = app.projector
+        self._listening = app.listening
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family (prometheus_client calls this)."""
@@ -53,6 +55,8 @@ class _Figures:
         if self._projector:
             yield from _record(self._projector)
         yield self._failures()
+        if self._listening.subscriptions:
+            yield from _subscribers(self._listening)
         yield from self._socket_figures()
         seconds = SummaryMetricFamily(
             "claudebench_command_seconds", "Duration of commands", labels=["command", "pattern"]
@@ -99,6 +103,27 @@ class _Figures:
             for trouble, count in link.failures.items():
                 failures.add_metric([link.name, trouble], count)
         return failures
+
+
+def _subscribers(listening: Listening) -> Iterator[Metric]:
+    behind = GaugeMetricFamily(
+        "claudebench_subscriber_behind_seconds",
+        "Age of the oldest event that a subscriber has yet to handle in this process",
+        labels=["group"],
+    )
+    for group, lag_s in listening.lags_s():
+        behind.add_metric([group], lag_s)
+    yield behind
+    for name, meaning in (
+        ("handled", "Events that a subscriber handled"),
+        ("failed", "Tries of a subscriber that failed"),
+        ("timed_out", "Tries of a subscriber that did not end in time"),
+        ("dead", "Events that a subscriber gave up on"),
+    ):
+        family = CounterMetricFamily(f"claudebench_subscriber_{name}", meaning, labels=["group"])
+        for each in listening.subscriptions:
+            family.add_metric([each.group], getattr(each.figures, name))
+        yield family
 
 
 def _record(projector: Projector) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ import pytest
 
 from claudebench.hooks.chain import Chain, Link, declared, hook
 from claudebench.hooks.model import ALLOW, Decision, FailMode, ToolCall
-from claudebench.hooks.registration import THREADS_MAX, Threaded
+from claudebench.resilience.threads import THREADS_MAX, Threaded
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ async def test_whatever_a_link_raises_is_a_failure(kind: str, error: type[BaseEx
     async def awaited(_: ToolCall) -> Decision:
         raise error
 
-    decides: dict[str, Any] = {"called": called, "awaited": awaited, "threaded": Threaded(called).decide}
+    decides: dict[str, Any] = {"called": called, "awaited": awaited, "threaded": Threaded(called).call}
     one = Link(name="x", decide=decides[kind], fail_mode="ask", timeout_s=30)
 
     assert (await Chain([one]).decide(CALL)).decision == "ask"
@@ -216,8 +216,8 @@ async def test_a_hook_that_hangs_is_busy_and_starves_nobody() -> None:
         free.wait()
         return Decision("deny", "at last")
 
-    stuck = Link(name="stuck", decide=Threaded(hangs).decide, timeout_s=0.01, fail_mode="allow")
-    other = Link(name="other", decide=Threaded(says(Decision("ask", "other"))).decide, timeout_s=30)
+    stuck = Link(name="stuck", decide=Threaded(hangs).call, timeout_s=0.01, fail_mode="allow")
+    other = Link(name="other", decide=Threaded(says(Decision("ask", "other"))).call, timeout_s=30)
     chain = Chain([stuck, other])
     for _ in range(THREADS_MAX):
         assert (await chain.decide(CALL)).reason == "other"
@@ -240,7 +240,7 @@ async def says_at_last(chain: Chain) -> bool:
 
 async def test_a_burst_waits_for_the_threads_of_a_hook() -> None:
     """More calls at once than a hook has threads are all answered by it."""
-    one = Link(name="x", decide=Threaded(says(Decision("ask", "seen"))).decide, timeout_s=30)
+    one = Link(name="x", decide=Threaded(says(Decision("ask", "seen"))).call, timeout_s=30)
     chain = Chain([one])
 
     answers = await asyncio.gather(*(chain.decide(CALL) for _ in range(100)))

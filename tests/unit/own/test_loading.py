@@ -161,7 +161,7 @@ def test_installed_apps_are_found(write: Write, folder: Path) -> None:
         ("1 / 0", "cannot be imported: ZeroDivisionError"),
         ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
         ("this is no Python", "cannot be imported: SyntaxError"),
-        ("", "declares nothing with @handler or @hook"),
+        ("", "declares nothing with @handler, @hook or @on"),
         ('@declare("probe.ask")\ndef ask(request: Ask) -> Told: ...', "probe.ask: a handler is an async function"),
         ('@declare("probe.ask")\nasync def ask(request) -> Told: ...', "probe.ask: annotate the request"),
         ('@declare("probe.ask")\nasync def ask(request: dict) -> Told: ...', "probe.ask: annotate the request"),
