@@ -153,13 +153,16 @@ async def test_a_retry_is_delivered_once(told: Told) -> None:
 
 
 async def test_a_retry_waits_for_whoever_comes(told: Told) -> None:
-    """What nobody was there to deliver is delivered by the next who holds the partition."""
+    """What nobody was there to deliver is delivered by the next who holds the partition, wherever its cursor stands."""
     told.failing = {"bad"}
     (bad,) = await told.say("bad")
     async with told.listening():
         await eventually(told.dead)
     told.failing.clear()
-    await told.letters.retry(Origin(told.workspace), "g", bad)
+    moved = await told.letters.retry(Origin(told.workspace), "g", bad)
+    (held,) = (await told.cursors.take(told.workspace, "g", "x", LEASE_MS)).cursors
+    await told.cursors.commit(told.workspace, Mark("g", 0, "x", held.fence, moved.position), LEASE_MS)
+    await told.cursors.leave(told.workspace, "g", "x")
     async with told.listening("another"):
         await eventually(lambda: told.handled == ["bad"])
 
