@@ -158,8 +158,8 @@ async def test_what_hangs_slows_no_command(diary: Diary) -> None:
     for each in subjects:
         await diary.client.call("diary.fault", subject=each)
     await diary.say(*subjects)
-    await diary.say("blocks", kind="slow", seconds=2)
-    async with asyncio.timeout(2):
+    await diary.say("blocks", kind="slow", seconds=5)
+    async with asyncio.timeout(4):
         for _ in range(50):
             await diary.client.call("task.create", text="is answered")
 
@@ -215,6 +215,16 @@ async def test_killed_servers_lose_nothing_and_count_once(tmp_path: Path) -> Non
 async def all_told(diary: Diary, written: set[str]) -> bool:
     """Whether the diary was told of everything at least once."""
     return {line.split(" ")[0] for line in (await diary.read())["lines"]} >= written
+
+
+async def test_what_fails_behind_its_effect_is_done_once(diary: Diary) -> None:
+    """A function that fails each time after its effect has it once, and leaves no dead letter: the mark is there."""
+    await diary.say("late", "late", "other")
+
+    await eventually(lambda: is_counted(diary, {"late": 2, "other": 1}))
+    await diary.say("late")
+    await eventually(lambda: is_counted(diary, {"late": 3, "other": 1}))
+    assert await diary.dead() == []
 
 
 @asynccontextmanager
