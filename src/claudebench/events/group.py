@@ -195,13 +195,13 @@ class Group:
         kept = [each for each in self.held.values() if not each.is_given]
         for partition in kept[taken.share :]:
             self._give_back(partition)
-        self.wake()
 
     def _begin(self, cursor: Cursor, until_s: float) -> None:
         partition = Partition(cursor, until_s, cursor.position, cursor.position)
         former = self._ending.pop(cursor.partition, None)
         partition.worker = asyncio.create_task(self._work(partition, former), name=f"partition {cursor.partition}")
         self.held[cursor.partition] = partition
+        self.wake()
         if self._reader.letters:
             partition.ask_again()
 
