@@ -5,6 +5,7 @@ from __future__ import annotations
 from compileall import compile_dir
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -35,6 +36,13 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     """A server for all tests that do it no harm, each in a workspace of its own."""
     async with serve(tmp_path_factory.mktemp("shared") / "data") as running:
         yield running
+
+
+@pytest.fixture
+async def asking(shared: Server) -> AsyncIterator[AsyncClient]:
+    """A client in a workspace of this test's own, on the server that all share."""
+    async with shared.client(workspace=uuid4().hex) as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ async def differences(operator: AsyncClient) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
 async def test_a_backup_brings_the_audit_along(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     """A backup under load, restored: the audit is whole and goes on, each event of the log is one row of it."""
     first: tuple[str, ...] = ()

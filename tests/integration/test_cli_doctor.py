@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from tests.integration.test_cli import run
 
 from claudebench.store.engine import ask
@@ -95,6 +96,15 @@ async def test_what_is_broken_is_named(
     assert all(found[name]["type"] for name in bad)
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory that a server has used."""
+    folder = tmp_path_factory.mktemp("used") / "data"
+    async with serve(folder):
+        """Used."""
+    return folder
+
+
 def _remove_manifest(data: Path) -> None:
     (data / "appendonlydir" / "appendonly.aof.manifest").unlink()
 
@@ -145,11 +155,10 @@ def _become_folder(name: str, data: Path) -> None:
     ],
 )
 async def test_what_hinders_a_start_is_bad_and_mended_by_what_is_to_be_typed(
-    tmp_path: Path, broken: Callable[[Path], None], wrong: str, seen: str
+    used: Path, tmp_path: Path, broken: Callable[[Path], None], wrong: str, seen: str
 ) -> None:
     """A used data directory that `up` refuses is bad in one place, and starts once the line given was typed."""
-    async with serve(tmp_path / "data"):
-        """Used."""
+    shutil.copytree(used, tmp_path / "data")
     broken(tmp_path / "data")
     refused = await run(tmp_path, "up", "--port", "0", "--data-dir", "data")
     ended, found = await doctor(tmp_path)

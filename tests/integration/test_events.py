@@ -34,26 +34,26 @@ async def types(client: AsyncClient, **asked: Any) -> list[str]:
     return [event["type"] for event in (await client.call("event.list", **asked))["events"]]
 
 
-async def test_a_list_chooses_by_pattern_and_subject(client: AsyncClient) -> None:
+async def test_a_list_chooses_by_pattern_and_subject(asking: AsyncClient) -> None:
     """`task.*`, `*`, single types and a subject choose; several patterns are joined."""
-    first, *_ = await made(client)
-    await client.call("system.register", id="w", roles=[])
+    first, *_ = await made(asking)
+    await asking.call("system.register", id="w", roles=[])
 
-    assert await types(client, types=["task.*"]) == ["task.created"] * 3 + ["task.completed"]
-    assert await types(client, types=["instance.*", "task.completed"]) == ["task.completed", "instance.registered"]
-    assert len(await types(client, types=["*"])) == 5
-    assert await types(client, subject=first) == ["task.created", "task.completed"]
-    assert await types(client, types=["task.created"], subject=first) == ["task.created"]
-    assert await types(client, types=["x.nobody.yet"]) == []
+    assert await types(asking, types=["task.*"]) == ["task.created"] * 3 + ["task.completed"]
+    assert await types(asking, types=["instance.*", "task.completed"]) == ["task.completed", "instance.registered"]
+    assert len(await types(asking, types=["*"])) == 5
+    assert await types(asking, subject=first) == ["task.created", "task.completed"]
+    assert await types(asking, types=["task.created"], subject=first) == ["task.created"]
+    assert await types(asking, types=["x.nobody.yet"]) == []
 
 
 @pytest.mark.parametrize(
     ("asked", "near"), [("task.complete", "task.completed"), ("tsk.*", "task.*"), ("zzz", None), ("task*", None)]
 )
-async def test_a_type_that_no_event_has_is_told(client: AsyncClient, asked: str, near: str | None) -> None:
+async def test_a_type_that_no_event_has_is_told(asking: AsyncClient, asked: str, near: str | None) -> None:
     """A misspelt type is refused with the one that was meant, for an empty list would read as "nothing happened"."""
     with pytest.raises(InvalidParams) as caught:
-        await client.call("event.list", types=["task.created", asked])
+        await asking.call("event.list", types=["task.created", asked])
 
     told: Any = caught.value.data["errors"]
     (issue,) = told
@@ -61,16 +61,16 @@ async def test_a_type_that_no_event_has_is_told(client: AsyncClient, asked: str,
     assert issue.get("nearest") == near
 
 
-async def test_an_event_of_ones_own(client: AsyncClient) -> None:
+async def test_an_event_of_ones_own(asking: AsyncClient) -> None:
     """It is in the log as it was told, by whom it was told, and a repetition with its key is not told again."""
     told: dict[str, Any] = {"type": "x.build.done", "subject": "build-7", "payload": {"ok": True, "files": [1, None]}}
     about = {"idempotencyKey": "k", "instanceId": "ci"}
-    first = await client.call("event.emit", about, partitionKey="p", **told)
-    again = await client.call("event.emit", about, partitionKey="p", **told)
+    first = await asking.call("event.emit", about, partitionKey="p", **told)
+    again = await asking.call("event.emit", about, partitionKey="p", **told)
     with pytest.raises(Conflict):
-        await client.call("event.emit", about, **told)
+        await asking.call("event.emit", about, **told)
 
-    (event,) = (await client.call("event.list", types=["x.*"]))["events"]
+    (event,) = (await asking.call("event.list", types=["x.*"]))["events"]
     assert first == again == {"id": event["id"]}
     assert {name: event[name] for name in told} == told
     assert (event["actor"], event["partitionKey"]) == ("ci", "p")
@@ -88,12 +88,12 @@ async def test_an_event_of_ones_own(client: AsyncClient) -> None:
         {"type": "x.a", "subject": "s" * 257},
     ],
 )
-async def test_what_cannot_be_told(client: AsyncClient, told: dict[str, Any]) -> None:
+async def test_what_cannot_be_told(asking: AsyncClient, told: dict[str, Any]) -> None:
     """Only types that begin with `x.`, an object of at most 64 KiB, a subject; nothing is written otherwise."""
     with pytest.raises(InvalidParams):
-        await client.call("event.emit", **told)
+        await asking.call("event.emit", **told)
 
-    assert await types(client) == []
+    assert await types(asking) == []
 
 
 async def test_every_event_carries_what_its_type_says(server: Server, client: AsyncClient) -> None:

@@ -129,18 +129,18 @@ async def test_verify_while_everything_goes_on(server: Server) -> None:
         assert await differences(server) == []
 
 
-async def test_only_the_operator_compares(client: AsyncClient) -> None:
+async def test_only_the_operator_compares(asking: AsyncClient) -> None:
     """How the record stands everybody may ask; comparing and rebuilding are the operator's."""
-    await client.call("record.status")
+    await asking.call("record.status")
     for command in ("record.verify", "record.rebuild"):
         with pytest.raises(Unauthorized):
-            await client.call(command)
+            await asking.call(command)
 
 
 @pytest.mark.parametrize("at", ["nothing:", "tasks:x", "events:1", "tasks:-1"])
-async def test_a_step_that_there_is_not(server: Server, at: str) -> None:
+async def test_a_step_that_there_is_not(shared: Server, at: str) -> None:
     """A step that nobody named is refused."""
-    async with server.client(token=server.operator_token) as operator:
+    async with shared.client(token=shared.operator_token) as operator:
         with pytest.raises(InvalidParams):
             await operator.call("record.verify", at=at)
 
@@ -161,11 +161,11 @@ async def test_retired_tasks_live_in_the_record(tmp_path: Path) -> None:
         await check(server)
 
 
-async def test_pages_of_the_archive(client: AsyncClient) -> None:
+async def test_pages_of_the_archive(asking: AsyncClient) -> None:
     """An archived list is ordered, filtered and paged as a list of the ledger is, and each task comes once."""
     for at in range(25):
-        await client.call("task.create", text=f"{'ab'[at % 2]} {at}", priority=at % 5 * 10)
-    position = client.position
+        await asking.call("task.create", text=f"{'ab'[at % 2]} {at}", priority=at % 5 * 10)
+    position = asking.position
     for asked in (
         {},
         {"order": "asc"},
@@ -174,11 +174,11 @@ async def test_pages_of_the_archive(client: AsyncClient) -> None:
         {"orderBy": "updatedAt", "textPrefix": "a "},
         {"status": "pending", "priority": 10},
     ):
-        ledger = await client.call("task.list", **asked)
+        ledger = await asking.call("task.list", **asked)
         found: list[Any] = []
         more: dict[str, Any] = {}
         while True:
-            page = await client.call("task.list", archived=True, after=position, limit=7, **asked, **more)
+            page = await asking.call("task.list", archived=True, after=position, limit=7, **asked, **more)
             found += page["tasks"]
             if not page["hasMore"]:
                 break
@@ -190,25 +190,25 @@ async def test_pages_of_the_archive(client: AsyncClient) -> None:
         assert page["totalCount"] == len(ledger["tasks"])
 
 
-async def test_a_deleted_task_is_no_archived_one(client: AsyncClient) -> None:
+async def test_a_deleted_task_is_no_archived_one(asking: AsyncClient) -> None:
     """A task that was deleted, and one that never was, are not found in the record either."""
-    id_ = (await client.call("task.create", text="short"))["id"]
-    await client.call("task.delete", id=id_)
-    position = client.position
+    id_ = (await asking.call("task.create", text="short"))["id"]
+    await asking.call("task.delete", id=id_)
+    position = asking.position
     for asked, reason in ((id_, "gone"), ("t-77", "unknown")):
         with pytest.raises(NotFound) as refused:
-            await client.call("task.get", id=asked, archived=True, after=position)
+            await asking.call("task.get", id=asked, archived=True, after=position)
         assert refused.value.data["reason"] == reason
-    assert (await client.call("task.list", archived=True))["tasks"] == []
+    assert (await asking.call("task.list", archived=True))["tasks"] == []
 
 
-async def test_a_read_waits_for_what_it_is_to_see(client: AsyncClient) -> None:
+async def test_a_read_waits_for_what_it_is_to_see(asking: AsyncClient) -> None:
     """A read of the record with `after` sees that change, and one that asks for what has not happened ends in time."""
     for at in range(20):
-        id_ = (await client.call("task.create", text=f"task {at}"))["id"]
-        assert (await client.call("task.get", id=id_, archived=True, after=client.position or "0-1"))["text"]
+        id_ = (await asking.call("task.create", text=f"task {at}"))["id"]
+        assert (await asking.call("task.get", id=id_, archived=True, after=asking.position or "0-1"))["text"]
     with pytest.raises(TimedOut) as late:
-        await client.call("task.get", id="t-1", archived=True, after="99999999999999-0", timeoutMs=50)
+        await asking.call("task.get", id="t-1", archived=True, after="99999999999999-0", timeoutMs=50)
     assert late.value.data["position"]
 
 

@@ -352,6 +352,7 @@ async def snapshot_events(server: Server) -> list[Any]:
 # -- a record of another store
 
 
+@pytest.mark.soak
 async def test_a_record_of_another_store_is_left_alone(tmp_path: Path, postgresql: Postgres) -> None:
     """A store with nothing takes a record only when told so, and goes on behind it; one with its own never does."""
     url, other = await postgresql.fresh(), await postgresql.fresh()

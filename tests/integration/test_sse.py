@@ -154,6 +154,7 @@ async def heard_until_closed(reader: asyncio.StreamReader) -> bytes:
     return said
 
 
+@pytest.mark.soak
 async def test_a_reader_that_does_not_read_is_cut(tmp_path: Path) -> None:
     """A stream that takes nothing is told that it lagged, and where, and ends."""
     async with serve(tmp_path / "data") as server, server.client() as client, stream(server) as deaf:

@@ -368,6 +368,7 @@ async def test_a_reader_that_does_not_read_is_cut(tmp_path: Path) -> None:
         assert len(made) > len(events)
 
 
+@pytest.mark.soak
 async def test_answers_that_nobody_takes_are_bounded(tmp_path: Path) -> None:
     """A socket that asks and does not read holds a few MiB of answers at most, and then it is not heard either."""
     async with serve(tmp_path / "data") as server, server.client() as client:
