@@ -143,10 +143,11 @@ async def test_from_begins_behind_a_position(server: Server, client: AsyncClient
         assert [each["id"] for each in await opened.events(1)] == [client.position]
 
 
-async def test_from_goes_with_the_first_subscription(server: Server, client: AsyncClient) -> None:
+async def test_from_goes_with_the_first_subscription(server: Server) -> None:
     """A later `from` is refused, since it would tell things twice; after unsubscribing it is a first one again."""
-    await create(client, 2)
-    async with subscribed(server, "task.*") as opened:
+    async with server.client(workspace="first") as client, socket(server, "first") as opened:
+        await create(client, 2)
+        await opened.ask(type="subscribe", patterns=["task.*"])
         refused = await opened.ask(type="subscribe", patterns=["hook.*"], **{"from": "1-1"})
         assert refused["error"]["code"] == -32602
         await opened.ask(type="unsubscribe")
@@ -317,6 +318,7 @@ async def test_sockets_are_bounded(tmp_path: Path) -> None:
         assert b'claudebench_sockets_open{kind="websocket"}' in (await client.get("/metrics")).body
 
 
+@pytest.mark.soak
 async def test_a_stopping_server_says_so(tmp_path: Path) -> None:
     """At SIGTERM every socket is closed with 1001 once its commands are answered; one that does not read is cut."""
     async with serve(tmp_path / "data") as server, server.client() as client:

@@ -107,6 +107,7 @@ def test_importing_it_loads_nothing_heavy(installed: Installed) -> None:
     assert not installed.loaded_by("import claudebench.cli.main") & HEAVY
 
 
+@pytest.mark.soak
 def test_the_demo_runs(installed: Installed) -> None:
     """The main job works from the installed wheel: the fleet, the guard, the killed agent, every invariant."""
     done = installed.run("claudebench", "demo", "--tasks", "20", "--json")

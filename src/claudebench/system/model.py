@@ -168,9 +168,9 @@ class GroupLag(msgspec.Struct, rename="camel"):
     behind_exact: bool
     behind_ms: int
     partitions: list[PartitionLag]
-    dead: int = 0
-    retrying: int = 0
-    dropped: int = 0
+    dead: int
+    retrying: int
+    dropped: int
 
 
 class Lags(msgspec.Struct):
