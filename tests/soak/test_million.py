@@ -14,7 +14,7 @@ from claudebench.testing.load import figures
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from claudebench.store.connection import Argument
+    from claudebench.store.wire import Argument
     from claudebench.testing import AsyncClient, Server
 
 TASKS = 1_000_000

@@ -32,7 +32,8 @@ from claudebench.store.script import Script
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from claudebench.store.connection import Argument, Connection
+    from claudebench.store.connection import Connection
+    from claudebench.store.wire import Argument
 
 REGISTER = Script(__package__, "cursor_register")
 TAKE = Script(__package__, "cursor_take")

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from claudebench.events.channel import Sink
     from claudebench.events.log import Seen
     from claudebench.events.patterns import Patterns
-    from claudebench.store.connection import Connection, Words
+    from claudebench.store.connection import Connection
+    from claudebench.store.wire import Words
 
 _failed = Sparse.to_log("error")
 BLOCK_MS = 2_000

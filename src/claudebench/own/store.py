@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from claudebench.errors import Unavailable, nearest
 from claudebench.events.model import EventType
 from claudebench.own.lua import Bounds, read
-from claudebench.store.connection import unexpected
 from claudebench.store.keys import Key
 from claudebench.store.script import Script, ScriptError
+from claudebench.store.wire import unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from claudebench.events.subscriber import Delivery
     from claudebench.rpc.context import Context
-    from claudebench.store.connection import Argument, Connection
+    from claudebench.store.connection import Connection
+    from claudebench.store.wire import Argument
 
 APP = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 SCRIPTS_MAX = 200

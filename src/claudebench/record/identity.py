@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as Sql
 
     from claudebench.record.database import Database
-    from claudebench.store.connection import Argument, Connection
+    from claudebench.store.connection import Connection
+    from claudebench.store.wire import Argument
 
 IDENTITY = Script(__package__, "identity")
 SCRIPTS = (IDENTITY,)

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from claudebench.record.room import Applies, Room
     from claudebench.record.stream import Page, Stream
     from claudebench.record.trail import Trail
-    from claudebench.store.connection import Argument
     from claudebench.store.lease import Held, Leases
     from claudebench.store.script import Script
+    from claudebench.store.wire import Argument
 
 log = structlog.get_logger("claudebench")
 ROLE, GROUP = "projector", "record"

@@ -17,8 +17,9 @@ from claudebench.tasks.model import Stored, read_task
 from claudebench.telemetry.time import iso
 
 if TYPE_CHECKING:
-    from claudebench.store.connection import Argument, Connection
+    from claudebench.store.connection import Connection
     from claudebench.store.origin import Origin
+    from claudebench.store.wire import Argument
 
 CREATE = Script(__package__, "create")
 CLAIM = Script(__package__, "claim")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from claudebench.store.connection import Argument
     from claudebench.store.script import Script
+    from claudebench.store.wire import Argument
 
 Words = tuple["Argument", ...]
 NO_BOUND = 1_000_000_000

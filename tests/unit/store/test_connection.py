@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -426,6 +427,36 @@ async def test_every_connection_loads_the_scripts_before_it_serves() -> None:
     store.cut()
     await eventually(lambda: store.connections == 2 and connection.is_up)
     assert store.greetings == (greeting + loads) * 2
+    await connection.close()
+    await store.stop()
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"), [(["a", "a", "a"], 1), (["a", "b", "b"], 2), (["", "", ""], 3)], ids=["same", "anew", "unknown"]
+)
+async def test_what_comes_first_is_told_to_a_store_that_was_started_anew(runs: list[str], told: int) -> None:
+    """A store that may have forgotten is told what comes first before it serves; one that only lost the line is not."""
+    asked = 0
+
+    async def first() -> list[Any]:
+        nonlocal asked
+        asked += 1
+        return []
+
+    def is_connected(times: int) -> bool:
+        return store.connections == times and connection.is_up
+
+    store = FakeStore()
+    connection = Connection(await store.start())
+    connection.first = first
+    for at, run in enumerate(runs, 1):
+        store.info = INFO + (f"run_id:{run}\r\n".encode() if run else b"")
+        if at == 1:
+            await connection.open()
+        else:
+            store.cut()
+        await eventually(partial(is_connected, at))
+    assert asked == told
     await connection.close()
     await store.stop()
 
