@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from tests.scripts.store import private_store
 
 import claudebench
 from claudebench.testing import AsyncClient, Server, serve
@@ -50,6 +51,13 @@ async def client(server: Server) -> AsyncIterator[AsyncClient]:
     """A client of this test's own server."""
     async with server.client() as connected:
         yield connected
+
+
+@pytest.fixture(scope="module")
+def store_socket() -> Iterator[str]:
+    """The socket of a store that keeps nothing on disk."""
+    with private_store() as socket:
+        yield socket
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,9 @@ from claudebench.events.cursor import Cursors
 from claudebench.events.group import Group, Reader
 from claudebench.events.log import EventLog
 from claudebench.store.connection import Address, Connection
-from claudebench.store.keys import KEYS, Key
+from claudebench.store.keys import KEYS, Key, prefix
 from claudebench.store.script import Script, Source
+from claudebench.testing import eventually
 
 if TYPE_CHECKING:
     from claudebench.events.cursor import Mark
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 GROUP = "workers"
 WORK_S = 0.004
+SLOW = "x.test.slow"  # an event whose handling goes on until a test lets it
 HISTORY = Key("history", "x:test:history:{what}", "list", "what was done")
 TEXT = """-- enter: an event comes into the history of its partition once, from whoever holds it.
 -- uses  processed
@@ -46,14 +48,34 @@ return 1
 ENTER = Script.of("test", Source("enter", TEXT, {**KEYS, "history": HISTORY}))
 
 
+def history_of(workspace: str, what: str) -> str:
+    """Return the key of what the processes note."""
+    return prefix(workspace) + HISTORY.tail.format(what=what)
+
+
 async def work(socket: str, workspace: str, name: str, lease_ms: int) -> None:
     """Take part until SIGTERM."""
     connection = Connection(Address(socket=socket), (*SCRIPTS, ENTER))
     await connection.open()
 
-    async def handle(event: Event, mark: Mark) -> None:
+    late: list[asyncio.Task[None]] = []
+
+    async def is_let_on(event: Event) -> bool:
+        return bool(await connection.command("SISMEMBER", history_of(workspace, "let on"), event.id))
+
+    async def enter(event: Event, mark: Mark) -> None:
+        if event.type == SLOW:
+            await connection.command("RPUSH", history_of(workspace, "begun"), f"{name} {event.id}")
+            await eventually(lambda: is_let_on(event), within_s=120)
         await asyncio.sleep(WORK_S)
         await connection.run(ENTER, workspace, *mark.arguments, event.subject)
+
+    async def handle(event: Event, mark: Mark) -> None:
+        """Enter it; what is slow goes on though it is given up, as the late word of one that stood still does."""
+        if event.type != SLOW:
+            return await enter(event, mark)
+        late.append(asyncio.create_task(enter(event, mark)))
+        return await asyncio.shield(late[-1])
 
     reader = Reader(workspace, GROUP, handle, lease_ms=lease_ms)
     group = Group(EventLog(connection, CATALOGUE), Cursors(connection), name, reader)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.scripts.store import private_store
 
 from claudebench.app import CATALOGUE, SCRIPTS
 from claudebench.errors import Stale
@@ -22,7 +21,7 @@ from claudebench.store.origin import Origin
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from claudebench.events.model import Event
 
@@ -30,13 +29,6 @@ LEASE_MS = 500
 MINE = ("x.test.*",)
 QUICK = Backoff(0.001, 0.002)
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def store_socket() -> Iterator[str]:
-    """The socket of a store that keeps nothing on disk."""
-    with private_store() as socket:
-        yield socket
 
 
 class Told:

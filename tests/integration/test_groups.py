@@ -8,11 +8,11 @@ import signal
 import sys
 from collections import Counter, defaultdict
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
-from tests.integration.group_worker import GROUP, HISTORY
-from tests.scripts.store import private_store
+from tests.integration.group_worker import GROUP, SLOW, history_of
 
 from claudebench.app import CATALOGUE, SCRIPTS
 from claudebench.errors import Unavailable
@@ -21,12 +21,11 @@ from claudebench.events.group import Group, Reader
 from claudebench.events.log import EventLog
 from claudebench.events.position import number
 from claudebench.store.connection import Address, Connection
-from claudebench.store.keys import prefix
 from claudebench.store.origin import Origin
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from claudebench.events.cursor import Mark
     from claudebench.events.model import Event
@@ -44,13 +43,6 @@ class Done(NamedTuple):
     subject: str
     holder: str
     fence: int
-
-
-@pytest.fixture(scope="module")
-def store_socket() -> Iterator[str]:
-    """The socket of a store that keeps nothing on disk."""
-    with private_store() as socket:
-        yield socket
 
 
 @pytest.fixture
@@ -118,8 +110,31 @@ class Crew:
 
     async def lines(self, what: str) -> list[str]:
         """Return a list that the processes write."""
-        key = prefix(self.workspace) + HISTORY.tail.format(what=what)
-        return [line.decode() for line in await self.connection.command("LRANGE", key, 0, -1)]
+        found = await self.connection.command("LRANGE", history_of(self.workspace, what), 0, -1)
+        return [line.decode() for line in found]
+
+    async def begin_slow(self, name: str) -> str:
+        """Write an event for a partition that one holds, wait until it has begun with it, and return its position."""
+        lag = await self.cursors.lag(self.workspace, GROUP)
+        held = {each.partition for each in lag if each.holder == name}
+        subject = next(each for each in SUBJECTS if partition_of(each, PARTITIONS) in held)
+        (told,) = await self.log.append(Origin(self.workspace), SLOW, subject, b"{}")
+        position: str = told.decode()
+        self.written.append((position, subject))
+
+        async def has_begun() -> bool:
+            return f"{name} {position}" in await self.lines("begun")
+
+        await eventually(has_begun, within_s=60)
+        return position
+
+    async def were_refused(self, count: int) -> bool:
+        """Whether so many late words were refused."""
+        return len(await self.lines("refused")) >= count
+
+    async def let_on(self, position: str) -> None:
+        """Let whoever handles a slow event end it."""
+        await self.connection.command("SADD", history_of(self.workspace, "let on"), position)
 
     async def done(self) -> list[Done]:
         """Return the history."""
@@ -150,18 +165,21 @@ async def test_a_paused_holder_is_overtaken_and_refused(crew: Crew) -> None:
     """Stopped beyond its lease: others go on, what it had begun is refused when it wakes, it takes part again."""
     await crew.start("a", "b", "c")
     await eventually(lambda: crew.shared("a", "b", "c"), within_s=60)
-    for _ in range(3):
-        await crew.write(400)
+    for turn in (1, 2, 3):
+        await crew.write(100)
+        begun = await crew.begin_slow("a")
         crew.signal("a", signal.SIGSTOP)
+        await crew.let_on(begun)
         await crew.write(100)
         await eventually(lambda: crew.shared("b", "c"), within_s=30)
         await eventually(crew.is_all_done, within_s=60)
         crew.signal("a", signal.SIGCONT)
         await eventually(lambda: crew.shared("a", "b", "c"), within_s=30)
+        await eventually(partial(crew.were_refused, turn), within_s=30)
 
     done = await crew.check()
 
-    assert set(await crew.lines("refused")) == {"a"}, "what a had begun counted, or another was refused"
+    assert set(await crew.lines("refused")) == {"a"}, "another was refused"
     assert {each.holder for each in done} == {"a", "b", "c"}
 
 

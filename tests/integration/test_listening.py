@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.scripts.store import private_store
 
 from claudebench.app import CATALOGUE, SCRIPTS
 from claudebench.events import listening as listening_module
@@ -25,19 +24,12 @@ from claudebench.store.origin import Origin
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from claudebench.events.model import Event
 
 NEVER_S = 3600.0
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def store_socket() -> Iterator[str]:
-    """The socket of a store that keeps nothing on disk."""
-    with private_store() as socket:
-        yield socket
 
 
 class Process:
