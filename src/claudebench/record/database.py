@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
+import sqlite3
+import tempfile
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,7 +28,6 @@ from claudebench.record.thread import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -35,6 +37,7 @@ NONE = "none"
 FILE = "record.db"
 SCHEMES = ("postgresql", "postgres")
 BUSY_S = 10.0
+JOURNAL = "PRAGMA journal_mode = WAL"
 STATEMENTS_MAX = 256
 REFUSALS = ("22", "23", "54")
 CONNECT_WITHIN_S, WORK_WITHIN_S, READ_WITHIN_S, CLOSE_WITHIN_S = 5.0, 60.0, 15.0, 2.0
@@ -220,7 +223,7 @@ class _File:
 
 
 def _file_engine(path: Path, begin: str) -> Engine:
-    _make(path)
+    make_file(path)
     engine = sqlalchemy.create_engine(
         sqlalchemy.URL.create("sqlite", database=str(path)),
         poolclass=sqlalchemy.pool.StaticPool,
@@ -230,7 +233,7 @@ def _file_engine(path: Path, begin: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(JOURNAL)
         connection.execute("PRAGMA synchronous = NORMAL")
 
     @event.listens_for(engine, "begin")
@@ -240,15 +243,25 @@ def _file_engine(path: Path, begin: str) -> Engine:
     return engine
 
 
-def _make(path: Path) -> None:
-    """Make the file, its owner's alone.
+def make_file(path: Path) -> None:
+    """Let the file appear, its owner's alone, with its journal chosen.
 
-    One that is there is not touched: to close it anywhere in the process would end the locks of SQLite on it
-    (https://sqlite.org/howtocorrupt.html, 2.2), and another program that opens and closes the file would then take the
-    journal away from under us.
+    Of connections that choose it at once SQLite refuses some, whatever their time-out. So the file is made under
+    another name, and the first to link it wins. One that is there is not touched: to close it anywhere in the process
+    would end the locks of SQLite on it (https://sqlite.org/howtocorrupt.html, 2.2), and another program that opens and
+    closes the file would then take the journal away from under us.
     """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if path.exists():
+        return
+    fd, name = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
+    os.close(fd)
+    try:
+        with closing(sqlite3.connect(name)) as connection:
+            connection.execute(JOURNAL)
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
 
 
 class _Remote:

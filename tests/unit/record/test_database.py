@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from sqlalchemy import Connection, func, select, text
 
 from claudebench.errors import SettingsError, StoreRefused, Unavailable
 from claudebench.record.bulk import Bulk
-from claudebench.record.database import Address, Database
+from claudebench.record.database import Address, Database, make_file
 from claudebench.record.migrating import VERSION_TABLE, migrate, newest, upgrade
 from claudebench.record.tables import METADATA, POSITION
 from claudebench.testing import eventually
@@ -64,6 +66,15 @@ async def test_servers_that_start_together(address: Address) -> None:
     }
     assert revisions == (newest(),)
     await asyncio.gather(*(each.close() for each in together))
+
+
+def test_the_file_appears_with_its_journal_chosen(tmp_path: Path) -> None:
+    """Nobody ever sees the file without WAL: of servers that would choose it at once, some would be refused."""
+    for _ in range(2):
+        make_file(tmp_path / "record.db")
+        with closing(sqlite3.connect(tmp_path / "record.db")) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert [each.name for each in tmp_path.iterdir()] == ["record.db"]
 
 
 @pytest.mark.parametrize("way", [migrate, upgrade], ids=lambda each: each.__name__)
