@@ -28,6 +28,7 @@ from claudebench.events import letters as event_letters
 from claudebench.events import log as event_log
 from claudebench.events import model as event_model
 from claudebench.events import trim as event_trim
+from claudebench.events.bus import Means
 from claudebench.events.cursor import Cursors
 from claudebench.events.letters import DeadLetters
 from claudebench.events.listening import Listening
@@ -54,6 +55,9 @@ from claudebench.instances import store as instance_store
 from claudebench.instances.record import InstanceRecord
 from claudebench.instances.store import InstanceStore
 from claudebench.own.loading import Apps, load_apps
+from claudebench.patterns import seam as pattern_seam
+from claudebench.patterns.migration import Migration
+from claudebench.patterns.seam import Seams
 from claudebench.record import identity as record_identity
 from claudebench.record import mending as record_mending
 from claudebench.record import stream as record_stream
@@ -84,6 +88,7 @@ from claudebench.store.format import check_format, migrate, outdated_by
 from claudebench.store.keys import is_workspace
 from claudebench.store.lease import Leases
 from claudebench.store.origin import Origin
+from claudebench.store.pubsub import PubSub
 from claudebench.store.script import ScriptError
 from claudebench.store.server import EmbeddedStore
 from claudebench.store.workspaces import Workspaces
@@ -127,6 +132,7 @@ SCRIPTS = (
     *store_format.SCRIPTS,
     *store_workspaces.SCRIPTS,
     *store_lease.SCRIPTS,
+    *pattern_seam.SCRIPTS,
     *task_store.SCRIPTS,
     *task_recorded.SCRIPTS,
     *instance_store.SCRIPTS,
@@ -238,7 +244,7 @@ class App:
             await self._meet_record(workspaces)
             if self.projector:
                 self.connection.first = self.projector.first
-            self._compose(workspaces, following)
+            self._compose(workspaces, following, PubSub(address))
         except BaseException:
             await self.stop()
             raise
@@ -334,7 +340,7 @@ class App:
         projecting = asyncio.create_task(self.projector.run(), name="projector")
         self._open.push_async_callback(_end, projecting)
 
-    def _compose(self, workspaces: Workspaces, following: Connection) -> None:
+    def _compose(self, workspaces: Workspaces, following: Connection, pubsub: PubSub) -> None:
         facts = EventLog(self.connection, Catalogue((*EVENTS, *self._apps.events)))
         self.tailer = Tailer(facts, following)
         self.observer = observer = Observer(
@@ -353,6 +359,7 @@ class App:
         refusals = self.refusals = Refusals(spool, self.settings.workspace)
         self._open.push_async_callback(refusals.stop)
         chain = self.chain = self._chain()
+        seams = Seams(self.connection, self._given_ms)
         stores: dict[type, Any] = {
             TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days),
             InstanceStore: InstanceStore(self.connection),
@@ -367,6 +374,8 @@ class App:
             Record: Record(self.projector),
             Api: self.api,
             Audit: Audit(self.trail, self.projector),
+            Seams: seams,
+            Migration: Migration(seams, Leases(self.connection, self._given_ms), self.process),
         }
         stores |= self._apps.stores(self.connection)
         for subscriber in self._apps.subscribers:
@@ -376,7 +385,9 @@ class App:
         self.dispatcher = Dispatcher(observer.registry, facts, self._given_ms, refusals)
         tailing = asyncio.create_task(self.tailer.run(), name="tailer")
         self._open.callback(tailing.cancel)
-        self._listen(facts, stores, workspaces)
+        hearing = asyncio.create_task(pubsub.run(), name="pubsub")
+        self._open.callback(hearing.cancel)
+        self._listen(facts, stores, pubsub)
         ticking = asyncio.create_task(self._tick(stores[Workspaces], stores[InstanceStore]), name="sweep tick")
         self._open.callback(ticking.cancel)
         replaying = asyncio.create_task(spool.replay(), name="spool")
@@ -389,17 +400,16 @@ class App:
         trimming = asyncio.create_task(trims.run(), name="trimming")
         self._open.callback(trimming.cancel)
 
-    def _listen(self, facts: EventLog, stores: dict[type, Any], workspaces: Workspaces) -> None:
+    def _listen(self, facts: EventLog, stores: dict[type, Any], pubsub: PubSub) -> None:
         """Let the subscribers of apps be told; they are the first to end."""
+        leases = Leases(self.connection, self._given_ms)
+        means = Means(facts, stores[Cursors], stores[DeadLetters], leases, self.tailer, pubsub, self.process, masked)
         self.listening = Listening(
             [each.bound(stores, lambda: self.dispatcher) for each in self._apps.subscribers],
-            facts,
-            stores[Cursors],
-            stores[DeadLetters],
-            self.tailer,
-            self.process,
-            workspaces.known,
-            masked,
+            means,
+            stores[Seams],
+            stores[Workspaces].known,
+            stores[Migration].go_on,
         )
         listening = asyncio.create_task(self.listening.run(), name="subscribers")
         self._open.push_async_callback(_end, listening)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.serving import Process
 
-from claudebench.app import CATALOGUE, SCRIPTS
-from claudebench.events import listening as listening_module
-from claudebench.events import log as event_log
-from claudebench.events.cursor import Cursors
-from claudebench.events.letters import DeadLetters
-from claudebench.events.listening import Listening
-from claudebench.events.log import EventLog
+from claudebench.events import hybrid as hybrid_module
 from claudebench.events.subscriber import Delivery, Subscription
-from claudebench.events.tailer import Tailer
-from claudebench.store.connection import Address, Connection
-from claudebench.store.origin import Origin
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
@@ -32,50 +22,30 @@ NEVER_S = 3600.0
 _numbers = itertools.count(1)
 
 
-class Process:
-    """What a server process is to its subscribers: a log, a tailer, the workspaces that it knows."""
+class Hearing(Process):
+    """A process that notes what its one subscriber is told."""
 
-    def __init__(self, connection: Connection, following: Connection) -> None:
-        """Take the connections."""
-        self.log, self.cursors = EventLog(connection, CATALOGUE), Cursors(connection)
-        self.tailer = Tailer(self.log, following)
-        self.known: list[str] = []
+    def __init__(self, socket: str) -> None:
+        """Take where the store listens."""
         self.told: list[tuple[str, str]] = []
-        subscription = Subscription("g", ("x.test.*",), self.hear)
-        letters = DeadLetters(connection)
-        self.listening = Listening(
-            [subscription], self.log, self.cursors, letters, self.tailer, "here", lambda: self.known
-        )
+        super().__init__(socket, "here", [Subscription("g", ("x.test.*",), self.hear)])
 
     async def hear(self, event: Event, delivery: Delivery) -> None:
         """Note an event."""
         self.told.append((delivery.workspace, event.subject))
 
-    async def say(self, workspace: str, subject: str) -> None:
-        """Write an event."""
-        await self.log.append(Origin(workspace), "x.test.said", subject, b"{}")
-
 
 @pytest.fixture
-async def process(store_socket: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
+async def process(store_socket: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hearing]:
     """A process whose groups never look by themselves."""
-    monkeypatch.setattr(listening_module, "POLL_S", NEVER_S)
-    connection = Connection(Address(socket=store_socket), SCRIPTS)
-    following = Connection(Address(socket=store_socket), event_log.SCRIPTS)
-    await connection.open()
-    await following.open()
-    made = Process(connection, following)
-    tasks = [asyncio.create_task(each) for each in (made.tailer.run(), made.listening.run())]
+    monkeypatch.setattr(hybrid_module, "POLL_S", NEVER_S)
+    made = Hearing(store_socket)
+    await made.begin()
     yield made
-    for task in reversed(tasks):
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-    await following.close()
-    await connection.close()
+    await made.end()
 
 
-async def test_what_is_written_wakes_the_groups(process: Process) -> None:
+async def test_what_is_written_wakes_the_groups(process: Hearing) -> None:
     """A group that has read everything is told of the next event by the tailer, in each workspace that is known."""
     one, two = f"l{next(_numbers)}", f"l{next(_numbers)}"
     process.known.append(one)
@@ -84,24 +54,20 @@ async def test_what_is_written_wakes_the_groups(process: Process) -> None:
     process.known.append(two)
     await process.say(two, "first")
     await eventually(lambda: (two, "first") in process.told)
-    group = process.listening.groups[one, "g"]
+    group = process.group(one, "g")
     await eventually(lambda: all(each.is_idle for each in group.held.values()))
     for subject in ("one", "two", "three"):
         await process.say(one, subject)
         await eventually(partial(process.told.__contains__, (one, subject)))
 
 
-async def test_a_process_that_ends_lets_everything_go(process: Process) -> None:
+async def test_a_process_that_ends_lets_everything_go(process: Hearing) -> None:
     """When the subscribers end, nothing is held any more, and what was handled is known."""
     workspace = f"l{next(_numbers)}"
     process.known.append(workspace)
     await process.say(workspace, "one")
     await eventually(lambda: process.told)
-    ended = asyncio.create_task(process.listening.run())
-    await asyncio.sleep(0)
-    ended.cancel()
-    with suppress(asyncio.CancelledError):
-        await ended
+    await process.leave()
 
     lags = await process.cursors.lag(workspace, "g")
     assert {each.holder for each in lags} == {""}

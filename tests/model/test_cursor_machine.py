@@ -135,7 +135,7 @@ class CursorMachine(RuleBasedStateMachine):
         """Let somebody release what it once took."""
         if self.believed:
             group, holder, cursor = some(self.believed, who)
-            self.wait(self.cursors.release(self.workspace, group, holder, cursor))
+            self.wait(self.cursors.release(self.workspace, Mark(group, cursor.partition, holder, cursor.fence, "")))
             self.plain.release(group, cursor.partition, holder, cursor.fence)
 
     @rule(group=st.sampled_from(list(GROUPS)), holder=st.sampled_from(HOLDERS))

@@ -62,7 +62,7 @@ class Readers(Log):
             for holder in holders:
                 taken = await self.cursors.take(self.workspace, "g", holder, LEASE_MS)
                 for cursor in taken.cursors[taken.share :]:
-                    await self.cursors.release(self.workspace, "g", holder, cursor)
+                    await self.cursors.release(self.workspace, Mark("g", cursor.partition, holder, cursor.fence, ""))
                 held[holder] = min(taken.share, len(taken.cursors))
         return held
 
@@ -128,7 +128,7 @@ async def test_a_late_commit_is_refused(readers: Readers) -> None:
 
     assert caught.value.data["current"] == taken.fence == 2
     assert [cursor.position for cursor in await readers.take("b")][held.partition] == one
-    await readers.cursors.release(readers.workspace, "g", "a", held)
+    await readers.cursors.release(readers.workspace, Mark("g", held.partition, "a", held.fence, ""))
     assert held.partition in {cursor.partition for cursor in await readers.take("b")}
 
 

@@ -128,15 +128,28 @@ class Cursors:
             raise ValueError(f"a group is named [a-z0-9._-]{{1,64}}, not {group[:80]!r}")
         return bool(await self.connection.run(REGISTER, workspace, group, partitions, start))
 
-    async def take(self, workspace: str, group: str, holder: str, lease_ms: int) -> Taken:
+    async def take(
+        self, workspace: str, group: str, holder: str, lease_ms: int, epoch: int | None = None, *, live: bool = False
+    ) -> Taken:
         """Hold what is held for `lease_ms` from now, and take what is free, up to a fair share.
+
+        Args:
+            workspace: where the group is.
+            group: its name.
+            holder: who takes.
+            lease_ms: for how long, in ms, up to 60,000.
+            epoch: the epoch of the seam `events` under which the holder works; what is held under an older one is free.
+            live: the holder notes what it handled only now and then: should it not release a partition, whoever takes
+                it after it goes on at the end of the log, so that nothing is delivered twice.
 
         Raises:
             NotFound: there is no such group.
+            Stale: events are delivered in another way since that epoch.
         """
         if not 0 < lease_ms <= LEASE_MAX_MS:
             raise ValueError(f"a lease of a partition lasts up to {LEASE_MAX_MS} ms, not {lease_ms}")
-        share, *told = await self.connection.run(TAKE, workspace, self.given_ms(), group, holder, lease_ms)
+        way = ("" if epoch is None else epoch, int(live))
+        share, *told = await self.connection.run(TAKE, workspace, self.given_ms(), group, holder, lease_ms, *way)
         rows = (told[at : at + 3] for at in range(0, len(told), 3))
         return Taken(share, [Cursor(partition, position.decode(), fence) for partition, position, fence in rows])
 
@@ -148,9 +161,9 @@ class Cursors:
         """
         await self.connection.run(COMMIT, workspace, self.given_ms(), *mark.arguments, lease_ms)
 
-    async def release(self, workspace: str, group: str, holder: str, cursor: Cursor) -> None:
-        """Let a partition go, if it is still held."""
-        await self.connection.run(RELEASE, workspace, group, cursor.partition, holder, cursor.fence)
+    async def release(self, workspace: str, mark: Mark) -> None:
+        """Let a partition go, if it is still held: handled up to the position of the mark, '' for what is known."""
+        await self.connection.run(RELEASE, workspace, *mark.arguments)
 
     async def leave(self, workspace: str, group: str, holder: str) -> None:
         """Let everything go."""

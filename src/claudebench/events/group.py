@@ -8,6 +8,9 @@
 Nothing is begun under a lease that may be over by this process's own clock: after a pause the partition waits until the
 store has said again whose it is. What had begun before is refused when it commits, or marks (`Mark`), if another took
 over. An event is delivered at least once; whoever wants to give up on one catches its errors and decides.
+
+Where the events come from, and whether one may be begun now, are for a kind of group to say (`_read`, `_is_turn`): this
+one reads pages of the log, and begins what is next in its partition.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ class Partition:
     """A partition in our hands.
 
     `seen` is how far the log was read for it, `handled` the last event handled, `committed` what the store knows;
-    `asks`: dead letters of it may have to be delivered once more.
+    `is_live`: it is read no more, its events come by themselves; `asks`: dead letters of it may have to be delivered
+    once more.
     """
 
     cursor: Cursor
@@ -59,8 +63,10 @@ class Partition:
     uncommitted: int = 0
     busy_with: str = ""
     is_given: bool = False
+    is_live: bool = False
     asks: bool = False
     work: asyncio.Event = field(default_factory=asyncio.Event)
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
 
@@ -96,7 +102,9 @@ class Reader:
     """What a group is: its name in a workspace, what handles its events, and under which bounds.
 
     `wants` tells by its type whether an event is for it at all; `letters` is where its retries wait; `poll_s` is how
-    often it looks by itself; what has begun may go on for `finish_s` when the group ends.
+    often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way in
+    which events are delivered (`patterns/seam.py`), None where there is but one. The store is told how far a partition
+    is every `commit_every` events, 0 for no oftener than the lease is renewed.
     """
 
     workspace: str
@@ -108,7 +116,9 @@ class Reader:
     wants: Callable[[str], bool] = bool
     letters: DeadLetters | None = None
     poll_s: float = POLL_S
-    finish_s: float = 0.0
+    finish_s: float | None = 0.0
+    epoch: int | None = None
+    commit_every: int = COMMIT_EVERY
 
 
 class Group:
@@ -117,6 +127,8 @@ class Group:
     def __init__(self, log: EventLog, cursors: Cursors, holder: str, reader: Reader) -> None:
         """Take the log, its cursors, the name of this process, and what is to be read."""
         self.held: dict[int, Partition] = {}
+        self.took = asyncio.Event()
+        self.finish_s = reader.finish_s
         self._log, self._cursors, self._holder, self._reader = log, cursors, holder, reader
         self._lease_s = reader.lease_ms / 1000
         self._woken = asyncio.Event()
@@ -138,21 +150,30 @@ class Group:
                 tasks.create_task(self._hold(), name=f"hold {self._reader.name}")
                 tasks.create_task(self._read(), name=f"read {self._reader.name}")
         finally:
-            await self._finish()
-            for partition in list(self.held.values()):
-                await self._stop(partition)
-            with suppress(ClaudeBenchError):
-                await self._cursors.leave(self._reader.workspace, self._reader.name, self._holder)
+            try:
+                await self._finish()
+            finally:
+                await self._leave()
 
     async def _finish(self) -> None:
-        """Begin nothing new, and let what has begun end, for a while."""
+        """Begin nothing new, and let what has begun end, for a while; without a bound until this is cancelled."""
         for partition in self.held.values():
-            partition.is_given = True
-            partition.waiting.clear()
-            partition.work.set()
+            self._begin_no_more(partition)
         workers = [each.worker for each in self.held.values() if each.worker and each.is_busy]
-        if workers and self._reader.finish_s:
-            await asyncio.wait(workers, timeout=self._reader.finish_s)
+        if workers and self.finish_s != 0:
+            await asyncio.wait(workers, timeout=self.finish_s)
+
+    async def _leave(self) -> None:
+        for partition in list(self.held.values()):
+            await self._stop(partition)
+        with suppress(ClaudeBenchError):
+            await self._cursors.leave(self._reader.workspace, self._reader.name, self._holder)
+
+    def _begin_no_more(self, partition: Partition) -> None:
+        partition.is_given = True
+        partition.waiting.clear()
+        partition.work.set()
+        partition.turn.set()
 
     def behind_ms(self, now_ms: int) -> int:
         """Return how old the oldest event is that waits here, or is being handled; 0 for none."""
@@ -162,15 +183,18 @@ class Group:
     # -- holding
 
     async def _hold(self) -> None:
-        reader = self._reader
         await self._register()
         while True:
             with suppress(ClaudeBenchError):
                 asked_s = monotonic()
-                taken = await self._cursors.take(reader.workspace, reader.name, self._holder, reader.lease_ms)
-                self._keep(taken, asked_s + self._lease_s)
+                self._keep(await self._take(), asked_s + self._lease_s)
+                self.took.set()
                 await self._commit_idle()
             await asyncio.sleep(self._lease_s / 3)
+
+    async def _take(self) -> Taken:
+        reader = self._reader
+        return await self._cursors.take(reader.workspace, reader.name, self._holder, reader.lease_ms, reader.epoch)
 
     async def _register(self) -> None:
         reader = self._reader
@@ -215,9 +239,7 @@ class Group:
 
     def _give_back(self, partition: Partition) -> None:
         """Let go what is beyond our share, once what has begun is over."""
-        partition.is_given = True
-        partition.waiting.clear()
-        partition.work.set()
+        self._begin_no_more(partition)
         task = asyncio.create_task(self._hand_over(partition), name="hand over")
         self._handing_over.add(task)
         task.add_done_callback(self._handing_over.discard)
@@ -231,45 +253,48 @@ class Group:
 
     async def _release(self, partition: Partition) -> None:
         reader = self._reader
-        await self._cursors.release(reader.workspace, reader.name, self._holder, partition.cursor)
+        await self._cursors.release(reader.workspace, self._mark(partition, partition.handled))
 
     async def _stop(self, partition: Partition) -> None:
         self._lose(partition)
         if partition.worker:
             await asyncio.wait((partition.worker,))
-        if partition.uncommitted:
-            with suppress(Stale):
-                await self._commit(partition, partition.handled)
+        with suppress(ClaudeBenchError):
+            await self._release(partition)
 
     # -- reading
 
     async def _read(self) -> None:
         while True:
             self._woken.clear()
-            more = False
+            page = None
             with suppress(ClaudeBenchError):
-                more = await self._read_page()
-            if not more:
+                page = await self._read_page()
+            if not (page and page.more):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._reader.poll_s):  # 3.11's wait_for may swallow a cancellation
                         await self._woken.wait()
 
-    async def _read_page(self) -> bool:
-        """Read on for all that is held; return whether to go on at once."""
-        reading = [each for each in self.held.values() if not each.is_given]
+    async def _read_page(self) -> Page | None:
+        """Read on for all that is held; None when there is no room, or nothing to read for."""
+        reading = [each for each in self.held.values() if self._is_read(each)]
         if not reading or any(len(each.waiting) >= QUEUE_MAX for each in reading):
-            return False
+            return None
         after = min((each.seen for each in reading), key=number)
         page = await self._log.page(self._reader.workspace, after, PAGE)
         for partition in list(self._behind(after)):
             if number(partition.seen) < number(page.trimmed):
                 await self._tell_gap(partition, page.trimmed)
         self._deal(page, after)
-        return page.more
+        return page
+
+    def _is_read(self, partition: Partition) -> bool:
+        """Tell whether the log is read for a partition."""
+        return not partition.is_given and not partition.is_live
 
     def _behind(self, after: str) -> Iterator[Partition]:
         """Yield what a page read from there is for; what was taken meanwhile may have to begin earlier."""
-        return (each for each in self.held.values() if number(each.seen) >= number(after) and not each.is_given)
+        return (each for each in self.held.values() if number(each.seen) >= number(after) and self._is_read(each))
 
     async def _tell_gap(self, partition: Partition, to: str) -> None:
         reader, at = self._reader, partition.cursor.partition
@@ -318,11 +343,23 @@ class Group:
                 await self._handle_again(partition)
             if not partition.waiting:
                 continue
+            if not self._is_turn(partition):
+                partition.turn.clear()
+                await partition.turn.wait()
+                continue
             event = partition.waiting.popleft()
             await self._handle(event, partition, self._mark(partition, event.id))
             partition.handled, partition.uncommitted = event.id, partition.uncommitted + 1
-            if not partition.waiting or partition.uncommitted >= COMMIT_EVERY:
+            if self._is_commit_due(partition):
                 await self._commit(partition, event.id)
+
+    def _is_turn(self, partition: Partition) -> bool:  # noqa: ARG002 - for the kinds of group that mind
+        """Tell whether the first that waits may be begun now; who says no wakes it by `turn`."""
+        return True
+
+    def _is_commit_due(self, partition: Partition) -> bool:
+        every = self._reader.commit_every
+        return bool(every) and (not partition.waiting or partition.uncommitted >= every)
 
     async def _trust(self, partition: Partition) -> None:
         """Wait until the lease is known to run, should it be over by our own clock."""
@@ -372,6 +409,8 @@ class Group:
                 partition.busy_with = ""
                 return
             await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+            if partition.is_given:
+                raise Stale("the partition is given back")
             await self._trust(partition)
             tries += 1
 

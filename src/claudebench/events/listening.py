@@ -1,161 +1,163 @@
-"""The subscribers of one server process: in every workspace that it knows, one group for each subscription.
+"""The subscribers of one server process: in every workspace that it knows, served in the way that is in force there.
 
-A workspace is joined when it is heard of, and told of by the process's tailer: a group looks at the log when something
-was written that one of the subscriptions wants, and by itself only every `POLL_S`. At most `GROUPS_MAX` groups run in
-a process; workspaces beyond are left out, which is logged. When it ends, all groups finish what has begun, together.
+A workspace is joined once it has something to serve. At most `GROUPS_MAX` groups are served by a process; workspaces
+beyond are left out, which is logged. When it ends, all finish what has begun, together.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
-from time import time
-from typing import TYPE_CHECKING
+from functools import partial
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
 
 from claudebench.errors import ClaudeBenchError
-from claudebench.events.group import Group, Reader
-from claudebench.events.letters import RETRIED
-from claudebench.events.patterns import PATTERNS_MAX, compiled
-from claudebench.events.subscriber import Delivering
+from claudebench.events.bus import SEAM, Service
+from claudebench.events.centralized import CentralizedEventBus
+from claudebench.events.distributed import DistributedEventBus
+from claudebench.events.hybrid import HybridEventBus
+from claudebench.patterns.seat import Seat, Timing
 from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from claudebench.events import channel
-    from claudebench.events.cursor import Cursors
-    from claudebench.events.letters import DeadLetters
-    from claudebench.events.log import EventLog
-    from claudebench.events.patterns import Patterns
-    from claudebench.events.ring import Frame
+    from claudebench.events.bus import EventBus, Means
+    from claudebench.events.group import Group
     from claudebench.events.subscriber import Subscription
-    from claudebench.events.tailer import Tailer
+    from claudebench.patterns.seam import Seams
 
+BUSES: Final = (CentralizedEventBus, DistributedEventBus, HybridEventBus)
 GROUPS_MAX = 512
-LOOK_EVERY_S, POLL_S, FINISH_S, AGAIN_AFTER_S = 0.25, 2.0, 3.0, 5.0
+LOOK_EVERY_S, MEMBERS_EVERY_S = 0.25, 1.0
 _left_out = Sparse.to_log("error")
 _ended = Sparse.to_log("error")
 
 
-def _nothing(_frame: Frame) -> bytes:
-    return b"."
+@dataclass(slots=True)
+class Members:
+    """The processes that serve a workspace, asked for at most once a second."""
+
+    seams: Seams
+    workspace: str
+    found: Sequence[str] = ()
+    until_s: float = 0.0
+
+    async def __call__(self) -> Sequence[str]:
+        """Return them; one may have gone meanwhile.
+
+        Raises:
+            ClaudeBenchError: the store does not answer.
+        """
+        if monotonic() >= self.until_s:
+            view = await self.seams.show(self.workspace, SEAM)
+            self.found = [each.process for each in view.members]
+            self.until_s = monotonic() + MEMBERS_EVERY_S
+        return self.found
 
 
-@dataclass(frozen=True, slots=True)
-class Waker:
-    """A listener on the log that only says that something is there."""
+class Place:
+    """A workspace that this process serves: its seat at the seam, and the bus that was made last."""
 
-    wake: Callable[[], None]
-    is_full: bool = False
+    def __init__(self, listening: Listening, workspace: str) -> None:
+        """Take the process, and which workspace."""
+        self.subscriptions: Sequence[Subscription] = ()
+        self.bus: EventBus | None = None
+        self._means, self._workspace = listening.means, workspace
+        self._members = Members(listening.seams, workspace)
+        make = {bus.pattern.value: partial(self._made, bus) for bus in BUSES}
+        self.seat = Seat(
+            listening.seams,
+            workspace,
+            SEAM,
+            listening.means.process,
+            make,
+            lead=listening.lead,
+            mask=listening.means.mask,
+            timing=listening.timing,
+        )
+        self.task = asyncio.create_task(self.seat.run(), name=f"seat of {workspace}")
 
     @property
-    def shape(self) -> Callable[[Frame], bytes]:
-        """How it wants its frames: not at all."""
-        return _nothing
+    def groups(self) -> Mapping[str, Group]:
+        """The groups that work here, by name."""
+        return self.bus.groups if self.bus else {}
 
-    def write(self, data: bytes) -> None:  # noqa: ARG002 - what it was is read from the log
-        """Look: there is something."""
-        self.wake()
-
-    def tell_begin(self, position: str) -> None:
-        """Take where it begins; the groups have places of their own."""
-
-    def tell_gap(self, gap: channel.Gap) -> None:  # noqa: ARG002 - the groups find it themselves
-        """Look: the log is not as it was."""
-        self.wake()
-
-    def cut(self, at: str) -> None:
-        """End; a waker is never full, so never cut."""
+    def _made(self, bus: Callable[[Means, Service], EventBus], epoch: int) -> EventBus:
+        service = Service(self._workspace, epoch, lambda: self.subscriptions, self._members)
+        self.bus = bus(self._means, service)
+        return self.bus
 
 
 @dataclass(slots=True)
 class Listening:
-    """The subscribers of this process; `mask` hides secrets in the errors that are told."""
+    """The subscribers of this process.
+
+    `lead` goes on with a switch that nobody leads; `further` tells the subscriptions that a workspace has beside those
+    of all.
+    """
 
     subscriptions: Sequence[Subscription]
-    log: EventLog
-    cursors: Cursors
-    letters: DeadLetters
-    tailer: Tailer
-    process: str
+    means: Means
+    seams: Seams
     known: Callable[[], list[str]]
-    mask: Callable[[str], str] = str
-    groups: dict[tuple[str, str], Group] = field(default_factory=dict)  # by workspace and name
-    _tasks: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
-    _readers: dict[str, channel.Reader] = field(default_factory=dict)
+    lead: Callable[[str, str], Awaitable[object]] | None = None
+    further: Callable[[str], Awaitable[Sequence[Subscription]]] | None = None
+    timing: Timing | None = None
+    places: dict[str, Place] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Listen until it is cancelled; then let what has begun end, for `FINISH_S`."""
-        if not self.subscriptions:
+        """Listen until it is cancelled; then let what has begun end, for a while."""
+        if not self.subscriptions and not self.further:
             return
         try:
             while True:
                 for workspace in self.known():
-                    await self._join(workspace)
+                    await self._serve(workspace)
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
-            for reader in self._readers.values():
-                reader.leave()
-            for task in self._tasks.values():
+            tasks = [place.task for place in self.places.values()]
+            for task in tasks:
                 task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks.values())
+            if tasks:
+                await asyncio.wait(tasks)
 
-    async def _join(self, workspace: str) -> None:
-        for subscription in self.subscriptions:
-            key = (workspace, subscription.group)
-            if key in self._tasks:
-                continue
-            if len(self._tasks) >= GROUPS_MAX:
-                _left_out("too many workspaces for the subscribers of one server", left_out=workspace)
-                return
-            self._start(key, subscription)
-        if workspace not in self._readers:
-            with suppress(ClaudeBenchError):
-                waker = Waker(lambda: self._wake(workspace))
-                self._readers[workspace] = await self.tailer.join(workspace, waker, self._wanted())
-
-    def _wanted(self) -> Patterns:
-        """Return what wakes the groups."""
-        patterns = frozenset(pattern for each in self.subscriptions for pattern in each.patterns) | {RETRIED}
-        return compiled(patterns if len(patterns) <= PATTERNS_MAX else frozenset("*"))
-
-    def _start(self, key: tuple[str, str], subscription: Subscription) -> None:
-        workspace, name = key
-        delivering = Delivering(subscription, workspace, self.cursors, self.letters, self.mask)
-        reader = Reader(
-            workspace,
-            name,
-            delivering.deliver,
-            subscription.partitions,
-            wants=subscription.wanted.match,
-            letters=self.letters,
-            poll_s=POLL_S,
-            finish_s=FINISH_S,
-        )
-        group = self.groups[key] = Group(self.log, self.cursors, self.process, reader)
-        self._tasks[key] = asyncio.create_task(self._take_part(group, key), name=f"group {name} of {workspace}")
-
-    async def _take_part(self, group: Group, key: tuple[str, str]) -> None:
-        """Run a group, and again a while after it could not: it has other partitions, or there are too many."""
-        while True:
+    async def _serve(self, workspace: str) -> None:
+        """Serve what there is to serve in a workspace now."""
+        place = self.places.get(workspace)
+        subscriptions = [*self.subscriptions]
+        if self.further:
             try:
-                await group.run()
-            except* Exception as errors:  # noqa: BLE001 - whatever it is, it is said, and the others go on
-                _ended(
-                    "a subscriber cannot read the log", workspace=key[0], group=key[1], error=str(errors.exceptions[0])
-                )
-            await asyncio.sleep(AGAIN_AFTER_S)
+                subscriptions += await self.further(workspace)
+            except ClaudeBenchError:
+                return
+        if not place and not subscriptions:
+            return
+        others = sum(len(each.subscriptions) for name, each in self.places.items() if name != workspace)
+        if others + len(subscriptions) > GROUPS_MAX:
+            _left_out("too many workspaces for the subscribers of one server", left_out=workspace)
+            return
+        if not place:
+            place = self.places[workspace] = Place(self, workspace)
+            place.task.add_done_callback(partial(_say_if_failed, workspace))
+        place.subscriptions = subscriptions
 
-    def _wake(self, workspace: str) -> None:
-        for subscription in self.subscriptions:
-            if group := self.groups.get((workspace, subscription.group)):
-                group.wake()
+    def groups(self) -> Iterator[tuple[str, str, Group]]:
+        """Yield the groups that work here, each with its workspace and name."""
+        for workspace, place in self.places.items():
+            for name, group in place.groups.items():
+                yield workspace, name, group
 
     def lags_s(self) -> Iterator[tuple[str, float]]:
         """Yield each subscription, and how long ago the oldest event was written that it has yet to handle here."""
         now_ms = int(time() * 1000)
-        for each in self.subscriptions:
-            groups = (group for (_, name), group in self.groups.items() if name == each.group)
-            yield each.group, max((group.behind_ms(now_ms) for group in groups), default=0) / 1000
+        lags: dict[str, float] = {each.group: 0.0 for each in self.subscriptions}
+        for _, name, group in self.groups():
+            lags[name] = max(lags.get(name, 0.0), group.behind_ms(now_ms) / 1000)
+        yield from lags.items()
+
+
+def _say_if_failed(workspace: str, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _ended("the subscribers of a workspace ended", workspace=workspace, exc_info=error)

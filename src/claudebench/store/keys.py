@@ -78,7 +78,12 @@ KEYS: dict[str, Key] = {
         Key(
             "groups", "groups", "hash", "group -> partitions, 0 for a reader whose position lives elsewhere; at most 32"
         ),
-        Key("group", "group:{name}:{p}", "hash", "pos, holder, fence, untilMs: the cursor of a group in partition p"),
+        Key(
+            "group",
+            "group:{name}:{p}",
+            "hash",
+            "pos, holder, fence, untilMs, epoch, live: a group's cursor in partition p",
+        ),
         Key("holders", "holders:{name}", "zset", "holder -> ms until which it counts among those who share a group"),
         Key("gaps", "gaps", "hash", "group:p -> `from to`: what went from the log before the group had read it"),
         Key("letters", "dead_events:{name}", "hash", "event id -> its partition and the dead letter of a group (JSON)"),
@@ -92,6 +97,23 @@ KEYS: dict[str, Key] = {
             "role:{name}",
             "hash",
             "owner, term, untilMs, leaseMs of a single-holder role; the term never restarts",
+        ),
+        Key(
+            "seam",
+            "seam:{name}",
+            "hash",
+            "strategy in force, epoch (only rises), phase, target, former, reason, sinceMs of a seam",
+        ),
+        Key("members", "members:{name}", "zset", "process -> ms until which it is a member of a seam; at most 1,000"),
+        Key("places", "places:{name}", "hash", "process -> `epoch state error`: where a member of a seam is"),
+        Key(
+            "live", "live", "channel", "each event as it is written, while events are delivered in the distributed way"
+        ),
+        Key(
+            "push",
+            "push:{process}",
+            "channel",
+            "what the notifier and the processes that handle events tell each other",
         ),
         Key("sent", "sent:{writer}", "string", "the highest number of a fact that this writer got through; a day"),
         Key(

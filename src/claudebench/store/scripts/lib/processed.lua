@@ -1,5 +1,5 @@
 -- processed: the mark that a group has handled an event, written in the same atom as the effect of handling it.
--- uses  refuse position
+-- uses  refuse position epoch
 -- KEYS  group retries retrying
 --
 -- Defines not_holding(group, partition, holder, fence) -> refusal or nil, is_processed(group, partition, position), and
@@ -7,7 +7,8 @@
 -- anything and calls the third beside its effect: so the effect happens once, however often the event is delivered.
 -- The position of a dead letter that is delivered once more is `id!seq`: it is processed once it is in no queue.
 local function not_holding(group, partition, holder, fence)
-  local kept = redis.call('HMGET', k_group(group, partition), 'holder', 'fence')
+  local kept = redis.call('HMGET', k_group(group, partition), 'holder', 'fence', 'epoch')
+  if is_outdated('events', kept[3]) then return refuse(STALE, 'events are delivered in another way since then') end
   if kept[1] == holder and tonumber(kept[2]) == tonumber(fence) then return nil end
   return refuse(STALE, 'the partition changed hands since this fence', 'current', tonumber(kept[2] or 0))
 end

@@ -1,0 +1,58 @@
+"""Hybrid delivery: each process reads its share of the log, woken as soon as something is written.
+
+At least once, in order per partition, resumable at any time; an event that nobody could handle waits in the log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from claudebench.events.bus import FINISH_S, POLL_S, Means, Service, Serving
+from claudebench.events.group import Group, Reader
+from claudebench.patterns.label import Pattern
+
+if TYPE_CHECKING:
+    from claudebench.events.subscriber import Subscription
+
+
+class HybridEventBus:
+    """Reads for this process what falls to it."""
+
+    pattern: ClassVar[Pattern] = Pattern.HYBRID
+
+    def __init__(self, means: Means, service: Service) -> None:
+        """Take what it works with, and what it serves."""
+        self._means, self._service = means, service
+        self._serving = Serving(service, self._group, means.tailer)
+        self.groups = self._serving.groups
+
+    async def start(self) -> None:
+        """Begin to read."""
+        await self._serving.begin()
+
+    async def verify(self) -> None:
+        """Wait until every group has its share."""
+        await self._serving.ready()
+
+    async def drain(self) -> None:
+        """Release every partition, once what has begun is over."""
+        await self._serving.end(finish_s=None)
+
+    async def stop(self) -> None:
+        """Release every partition."""
+        await self._serving.end()
+
+    def _group(self, subscription: Subscription) -> Group:
+        means, workspace = self._means, self._service.workspace
+        reader = Reader(
+            workspace,
+            subscription.group,
+            means.delivering(subscription, workspace).deliver,
+            subscription.partitions,
+            wants=subscription.wanted.match,
+            letters=means.letters,
+            poll_s=POLL_S,
+            finish_s=FINISH_S,
+            epoch=self._service.epoch,
+        )
+        return Group(means.log, means.cursors, means.process, reader)
