@@ -54,6 +54,7 @@ from claudebench.instances import store as instance_store
 from claudebench.instances.record import InstanceRecord
 from claudebench.instances.store import InstanceStore
 from claudebench.own.loading import Apps, load_apps
+from claudebench.patterns import seam as pattern_seam
 from claudebench.record import identity as record_identity
 from claudebench.record import mending as record_mending
 from claudebench.record import stream as record_stream
@@ -91,6 +92,7 @@ from claudebench.system import dead_events as system_dead_events
 from claudebench.system import events as system_events
 from claudebench.system import examples as system_examples
 from claudebench.system import handlers as system_handlers
+from claudebench.system import patterns as system_patterns
 from claudebench.system import records as system_records
 from claudebench.system.observer import Observer
 from claudebench.tasks import events as task_events
@@ -127,6 +129,7 @@ SCRIPTS = (
     *store_format.SCRIPTS,
     *store_workspaces.SCRIPTS,
     *store_lease.SCRIPTS,
+    *pattern_seam.SCRIPTS,
     *task_store.SCRIPTS,
     *task_recorded.SCRIPTS,
     *instance_store.SCRIPTS,
@@ -157,6 +160,7 @@ EVENTS = (
     *record_mending.FACTS,
     *REFUSAL_EVENTS,
     *audit_handlers.EVENTS,
+    *system_patterns.EVENTS,
 )
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")

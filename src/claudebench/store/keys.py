@@ -93,6 +93,14 @@ KEYS: dict[str, Key] = {
             "hash",
             "owner, term, untilMs, leaseMs of a single-holder role; the term never restarts",
         ),
+        Key(
+            "seam",
+            "seam:{name}",
+            "hash",
+            "strategy in force, epoch (only rises), phase, target, former, reason, sinceMs of a seam",
+        ),
+        Key("members", "members:{name}", "zset", "process -> ms until which it is a member of a seam; at most 1,000"),
+        Key("places", "places:{name}", "hash", "process -> `epoch state error`: where a member of a seam is"),
         Key("sent", "sent:{writer}", "string", "the highest number of a fact that this writer got through; a day"),
         Key(
             "audit",
