@@ -96,6 +96,7 @@ from claudebench.system import dead_events as system_dead_events
 from claudebench.system import events as system_events
 from claudebench.system import examples as system_examples
 from claudebench.system import handlers as system_handlers
+from claudebench.system import patterns as system_patterns
 from claudebench.system import records as system_records
 from claudebench.system.observer import Observer
 from claudebench.tasks import events as task_events
@@ -163,6 +164,7 @@ EVENTS = (
     *record_mending.FACTS,
     *REFUSAL_EVENTS,
     *audit_handlers.EVENTS,
+    *system_patterns.EVENTS,
 )
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
