@@ -83,7 +83,7 @@ class Told:
 
     def delivering(self) -> Delivering:
         """Return what brings events here."""
-        return Delivering(self.subscription, self.workspace, self.cursors, self.letters, lambda text: text[:20])
+        return Delivering(self.subscription, self.workspace, self.cursors, self.letters, mask=lambda text: text[:20])
 
     async def dead(self) -> list[tuple[str, int, str]]:
         """Return subject, tries and error of the dead letters."""

@@ -20,6 +20,8 @@ from claudebench.errors import ClaudeBenchError
 from claudebench.events.letters import RETRIED
 from claudebench.events.patterns import PATTERNS_MAX, compiled
 from claudebench.events.subscriber import Delivering
+from claudebench.patterns.label import Pattern
+from claudebench.telemetry.span import Instrument
 from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -29,12 +31,11 @@ if TYPE_CHECKING:
     from claudebench.events.cursor import Cursors
     from claudebench.events.group import Group
     from claudebench.events.letters import DeadLetters
-    from claudebench.events.log import EventLog
+    from claudebench.events.log import EventLog, Page
     from claudebench.events.patterns import Patterns
     from claudebench.events.ring import Frame
     from claudebench.events.subscriber import Subscription
     from claudebench.events.tailer import Tailer
-    from claudebench.patterns.label import Pattern
     from claudebench.store.lease import Leases
     from claudebench.store.pubsub import PubSub
 
@@ -70,6 +71,18 @@ class EventBus(Protocol):
         """Hand over what is held; what has begun may go on for `FINISH_S`."""
 
 
+def _instruments() -> dict[Pattern, Instrument]:
+    return {strategy: Instrument("events", strategy.value, span="delivery") for strategy in Pattern}
+
+
+@dataclass(slots=True)
+class Losses:
+    """What distributed delivery lost here: events that found no room, and how often the channel was interrupted."""
+
+    dropped: int = 0
+    interruptions: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """What buses work with in this process; `mask` hides secrets in the errors that are told."""
@@ -82,10 +95,23 @@ class Means:
     pubsub: PubSub
     process: str
     mask: Callable[[str], str] = str
+    instruments: Mapping[Pattern, Instrument] = field(default_factory=_instruments)
+    losses: Losses = field(default_factory=Losses)
 
-    def delivering(self, subscription: Subscription, workspace: str) -> Delivering:
+    def delivering(self, subscription: Subscription, workspace: str, strategy: Pattern) -> Delivering:
         """Return what brings events to a subscription."""
-        return Delivering(subscription, workspace, self.cursors, self.letters, self.mask)
+        instrument = self.instruments[strategy]
+        about = (subscription, workspace, self.cursors, self.letters)
+        return Delivering(*about, mask=self.mask, instrument=instrument)
+
+    def recent(self, subscription: Subscription, workspace: str) -> Callable[[str, int], Page | None]:
+        """Return what tells of the log what this process has read of it already."""
+        wants = subscription.wanted.match
+
+        def is_for(type_: str) -> bool:
+            return type_ == RETRIED or wants(type_)
+
+        return lambda after, limit: self.tailer.recent(workspace, after, limit, is_for)
 
 
 @dataclass(frozen=True, slots=True)

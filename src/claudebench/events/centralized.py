@@ -162,7 +162,7 @@ class CentralizedEventBus:
     def _delivering(self, group: str) -> Delivering | None:
         for subscription in self._service.subscriptions():
             if subscription.group == group:
-                return self._means.delivering(subscription, self._service.workspace)
+                return self._means.delivering(subscription, self._service.workspace, self.pattern)
         return None
 
     def _group(self, subscription: Subscription) -> InOrderGroup:
@@ -182,5 +182,6 @@ class CentralizedEventBus:
             poll_s=POLL_S,
             finish_s=FINISH_S,
             epoch=self._service.epoch,
+            recent=self._means.recent(subscription, self._service.workspace),
         )
         return InOrderGroup(means.log, means.cursors, means.process, reader)

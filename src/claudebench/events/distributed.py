@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from claudebench.errors import Stale
-from claudebench.events.bus import FINISH_S, POLL_S, Means, Service, Serving
+from claudebench.events.bus import FINISH_S, POLL_S, Losses, Means, Service, Serving
 from claudebench.events.cursor import partition_of
 from claudebench.events.group import Group, Reader
 from claudebench.events.letters import RETRIED
@@ -39,14 +39,6 @@ WAITING_MAX, BYTES_MAX = 1_000, 16 * 1_048_576
 OVERHEAD = 1_000  # bytes that an event takes beside its payload
 _dropped = Sparse.to_log("warning")
 _published = msgspec.msgpack.Decoder(list[str])
-
-
-@dataclass(slots=True)
-class Losses:
-    """What this way did not deliver here: events that found no room, and how often the channel was lost."""
-
-    dropped: int = 0
-    interruptions: int = 0
 
 
 class LiveGroup(Group):
@@ -128,7 +120,6 @@ class DistributedEventBus:
 
     def __init__(self, means: Means, service: Service) -> None:
         """Take what it works with, and what it serves."""
-        self.losses = Losses()
         self._means, self._service = means, service
         self._serving = Serving(service, self._group)
         self._channel = prefix(service.workspace) + KEYS["live"].tail
@@ -169,7 +160,7 @@ class DistributedEventBus:
             group.hear(event)
 
     def _interrupted(self) -> None:
-        self.losses.interruptions += 1
+        self._means.losses.interruptions += 1
 
     def _group(self, subscription: Subscription) -> LiveGroup:
         means, workspace = self._means, self._service.workspace
@@ -177,7 +168,7 @@ class DistributedEventBus:
         reader = Reader(
             workspace,
             subscription.group,
-            means.delivering(once, workspace).deliver,
+            means.delivering(once, workspace, self.pattern).deliver,
             subscription.partitions,
             wants=subscription.wanted.match,
             letters=means.letters,
@@ -186,4 +177,4 @@ class DistributedEventBus:
             epoch=self._service.epoch,
             commit_every=0,
         )
-        return LiveGroup(means.log, means.cursors, means.process, reader, self.losses)
+        return LiveGroup(means.log, means.cursors, means.process, reader, means.losses)

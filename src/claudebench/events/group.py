@@ -97,6 +97,10 @@ class Partition:
         self.renewed.clear()
 
 
+def _none(_after: str, _limit: int) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """What a group is: its name in a workspace, what handles its events, and under which bounds.
@@ -104,7 +108,8 @@ class Reader:
     `wants` tells by its type whether an event is for it at all; `letters` is where its retries wait; `poll_s` is how
     often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way in
     which events are delivered (`patterns/seam.py`), None where there is but one. The store is told how far a partition
-    is every `commit_every` events, 0 for no oftener than the lease is renewed.
+    is every `commit_every` events, 0 for no oftener than the lease is renewed. `recent` returns what this process has
+    read of the log already, behind a position, or None: it is asked first by a group that was woken.
     """
 
     workspace: str
@@ -119,6 +124,7 @@ class Reader:
     finish_s: float | None = 0.0
     epoch: int | None = None
     commit_every: int = COMMIT_EVERY
+    recent: Callable[[str, int], Page | None] = _none
 
 
 class Group:
@@ -131,7 +137,7 @@ class Group:
         self.finish_s = reader.finish_s
         self._log, self._cursors, self._holder, self._reader = log, cursors, holder, reader
         self._lease_s = reader.lease_ms / 1000
-        self._woken = asyncio.Event()
+        self._woken, self._is_woken = asyncio.Event(), False
         self._handing_over: set[asyncio.Task[None]] = set()
         self._ending: dict[int, asyncio.Task[None]] = {}  # by partition, who worked on it before
 
@@ -266,6 +272,7 @@ class Group:
 
     async def _read(self) -> None:
         while True:
+            self._is_woken = self._woken.is_set()
             self._woken.clear()
             page = None
             with suppress(ClaudeBenchError):
@@ -281,7 +288,8 @@ class Group:
         if not reading or any(len(each.waiting) >= QUEUE_MAX for each in reading):
             return None
         after = min((each.seen for each in reading), key=number)
-        page = await self._log.page(self._reader.workspace, after, PAGE)
+        page = self._reader.recent(after, PAGE) if self._is_woken else None
+        page = page or await self._log.page(self._reader.workspace, after, PAGE)
         for partition in list(self._behind(after)):
             if number(partition.seen) < number(page.trimmed):
                 await self._tell_gap(partition, page.trimmed)

@@ -47,12 +47,13 @@ class HybridEventBus:
         reader = Reader(
             workspace,
             subscription.group,
-            means.delivering(subscription, workspace).deliver,
+            means.delivering(subscription, workspace, self.pattern).deliver,
             subscription.partitions,
             wants=subscription.wanted.match,
             letters=means.letters,
             poll_s=POLL_S,
             finish_s=FINISH_S,
             epoch=self._service.epoch,
+            recent=self._means.recent(subscription, self._service.workspace),
         )
         return Group(means.log, means.cursors, means.process, reader)

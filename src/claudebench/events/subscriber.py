@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from claudebench.errors import ClaudeBenchError, InvalidParams, Stale
+from claudebench.errors import ClaudeBenchError, Internal, InvalidParams, Stale
 from claudebench.events.cursor import NAME, PARTITIONS, Cursors, partition_of
 from claudebench.events.group import LEASE_MS
 from claudebench.events.letters import RETRY_SIGN, DeadLetters, Letter
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from claudebench.events.cursor import Mark
     from claudebench.events.model import Event
+    from claudebench.telemetry.span import Instrument
 
     Handler = Callable[["Event", "Delivery"], Awaitable[object]]
 
@@ -192,12 +194,14 @@ class Delivering:
         workspace: str,
         cursors: Cursors,
         letters: DeadLetters,
+        *,
         mask: Callable[[str], str] = str,
+        instrument: Instrument | None = None,
     ) -> None:
-        """Take the subscription, where cursors and dead letters are kept, and what hides secrets in errors."""
+        """Take the subscription, where cursors and dead letters are kept, what hides secrets in errors, what times."""
         self._subscription, self._workspace = subscription, workspace
         self._cursors, self._letters, self._mask = cursors, letters, mask
-        self._wanted = subscription.wanted
+        self._wanted, self._instrument = subscription.wanted, instrument
 
     async def deliver(self, event: Event, mark: Mark | None = None) -> Outcome:
         """Try until it is handled or dead.
@@ -210,7 +214,7 @@ class Delivering:
         subscription, tries = self._subscription, 0
         while True:
             tries += 1
-            error = await self._try(event, mark, tries)
+            error = await self._timed(event, mark, tries)
             if error is None:
                 subscription.figures.handled += 1
                 return "handled"
@@ -221,6 +225,13 @@ class Delivering:
                 return await self._bury(event, mark, error, tries)
             await asyncio.sleep(subscription.backoff.delay_s(tries))
             await self._hold(mark)
+
+    async def _timed(self, event: Event, mark: Mark | None, tries: int) -> BaseException | None:
+        started_ns = perf_counter_ns()
+        error = await self._try(event, mark, tries)
+        if self._instrument:
+            self._instrument.finish(started_ns, self._workspace, event.traceparent, Internal.code if error else 0)
+        return error
 
     async def _try(self, event: Event, mark: Mark | None, tries: int) -> BaseException | None:
         """Run the handler once; return what it raised."""

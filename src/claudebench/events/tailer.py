@@ -13,18 +13,24 @@ what happens meanwhile goes out in fewer writes.
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from claudebench.errors import ClaudeBenchError
 from claudebench.events.channel import PAGES_AT_ONCE, Channel, Figures, Gap, Reader, gap_at
-from claudebench.events.log import EventLog, event_of
+from claudebench.events.log import EventLog, Page, event_of
+from claudebench.events.model import Event
 from claudebench.events.position import BEGINNING, number
 from claudebench.events.ring import FRAMES_MAX, Frame, Ring
 from claudebench.store.keys import KEYS, prefix
 from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claudebench.events.channel import Sink
     from claudebench.events.log import Seen
     from claudebench.events.patterns import Patterns
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from claudebench.store.wire import Words
 
 _failed = Sparse.to_log("error")
+_event = msgspec.json.Decoder(Event)
 BLOCK_MS = 2_000
 BATCH = 250
 AGAIN_AFTER_S = 0.1
@@ -75,6 +82,19 @@ class Tailer:
         """
         channel = self._channels.get(workspace)
         return channel.ring.position if channel else (await self._log.seen(workspace, "")).last or BEGINNING
+
+    def recent(self, workspace: str, after: str, limit: int, wants: Callable[[str], bool]) -> Page | None:
+        """Return the events behind a position, of the types that are wanted, that this process has read already.
+
+        None when it does not have all that is behind the position. What it has yet to read, it has not.
+        """
+        channel = self._channels.get(workspace)
+        if not channel or not channel.ring.floor <= number(after) < channel.ring.last:
+            return None
+        ring = channel.ring
+        frames = list(islice(ring.from_(ring.place_after(number(after))), limit))
+        events = [_event.decode(frame.json) for frame in frames if wants(frame.type)]
+        return Page(events, frames[-1].id < ring.last, frames[-1].position, "")
 
     async def run(self) -> None:
         """Read and pass on until it is cancelled."""

@@ -1,5 +1,6 @@
-"""One span per command: its histogram, its counts, and, for one in a thousand or a slow one, a log line.
+"""One span per command, and per delivery of an event: its histogram, its counts, and sometimes a log line.
 
+One in a thousand is logged, and each slow one.
 The same record will carry the trace; nothing else in the server times a command.
 """
 
@@ -20,10 +21,11 @@ log = structlog.get_logger("claudebench")
 
 @dataclass(slots=True)
 class Instrument:
-    """What is known of one command: how often, how long, how it ended."""
+    """What is known of one command, or of deliveries under one strategy: how often, how long, how it ended."""
 
     name: str
     pattern: str
+    span: str = "command"
     latency: Histogram = field(default_factory=Histogram)
     errors: Counter[int] = field(default_factory=Counter)
 
@@ -34,4 +36,5 @@ class Instrument:
         if code:
             self.errors[code] += 1
         if us > SLOW_US or self.latency.count % SAMPLE_EVERY == 0:
-            log.info("command", command=self.name, us=us, code=code, workspace=workspace, traceparent=traceparent)
+            about = {self.span: self.name, "pattern": self.pattern, "workspace": workspace}
+            log.info(self.span, **about, us=us, code=code, traceparent=traceparent)

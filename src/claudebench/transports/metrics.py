@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from claudebench.events.bus import SEAM
 from claudebench.transports.response import Response
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class _Figures:
         if self._projector:
             yield from _record(self._projector)
         yield self._failures()
-        if self._listening.subscriptions:
-            yield from _subscribers(self._listening)
+        yield from _subscribers(self._listening)
+        yield from _deliveries(self._listening)
         yield from self._socket_figures()
         seconds = SummaryMetricFamily(
             "claudebench_command_seconds", "Duration of commands", labels=["command", "pattern"]
@@ -66,7 +67,9 @@ class _Figures:
             "Upper bound of a quantile of the duration since start",
             labels=["command", "pattern", "quantile"],
         )
-        errors = CounterMetricFamily("claudebench_command_errors", "Errors by code", labels=["command", "code"])
+        errors = CounterMetricFamily(
+            "claudebench_command_errors", "Errors by code", labels=["command", "pattern", "code"]
+        )
         for each in self._instruments:
             if each.latency.count:
                 seconds.add_metric([each.name, each.pattern], each.latency.count, each.latency.total_us / 1e6)
@@ -74,7 +77,7 @@ class _Figures:
                     edge_ms = each.latency.quantile_ms(share) or 0.0
                     quantiles.add_metric([each.name, each.pattern, str(share)], edge_ms / 1e3)
             for code, count in each.errors.items():
-                errors.add_metric([each.name, str(code)], count)
+                errors.add_metric([each.name, each.pattern, str(code)], count)
         yield from (seconds, quantiles, errors)
 
     def _socket_figures(self) -> Iterator[Metric]:
@@ -124,6 +127,34 @@ def _subscribers(listening: Listening) -> Iterator[Metric]:
         for each in listening.subscriptions:
             family.add_metric([each.group], getattr(each.figures, name))
         yield family
+
+
+def _deliveries(listening: Listening) -> Iterator[Metric]:
+    """Yield what is in force where, and how deliveries went under each strategy."""
+    in_force = GaugeMetricFamily(
+        "claudebench_seam_strategy",
+        "The strategy that works at a seam of a workspace in this process",
+        labels=["seam", "workspace", "strategy"],
+    )
+    for workspace, place in listening.places.items():
+        if place.seat.strategy:
+            in_force.add_metric([SEAM, workspace, place.seat.strategy], 1)
+    yield in_force
+    tries = SummaryMetricFamily("claudebench_delivery_seconds", "Tries of subscribers", labels=["strategy"])
+    failed = CounterMetricFamily("claudebench_delivery_failed", "Tries that failed", labels=["strategy"])
+    for strategy, each in listening.means.instruments.items():
+        if each.latency.count:
+            tries.add_metric([strategy], each.latency.count, each.latency.total_us / 1e6)
+            failed.add_metric([strategy], each.errors.total())
+    yield from (tries, failed)
+    lost = CounterMetricFamily(
+        "claudebench_delivery_lost",
+        "What distributed delivery lost: events that found no room, and times at which its channel was interrupted",
+        labels=["cause"],
+    )
+    lost.add_metric(["dropped"], listening.means.losses.dropped)
+    lost.add_metric(["interrupted"], listening.means.losses.interruptions)
+    yield lost
 
 
 def _record(projector: Projector) -> Iterator[Metric]:
