@@ -162,7 +162,7 @@ async def test_one_that_hangs(crew: Crew, shows: Shows) -> None:
     count = 2_500
     for said in range(100, count + 1, 100):
         await asyncio.gather(*(crew.outside.say(crew.workspace, "s") for _ in range(100)))
-        await eventually(lambda said=said: len(free.told) == said)
+        await eventually(partial(has_told, free, said))
     shows("back-pressure", not stuck.told)
 
     def waiting() -> int:
@@ -173,6 +173,11 @@ async def test_one_that_hangs(crew: Crew, shows: Shows) -> None:
     shows("bounded-memory", waiting() <= 1_200)
     stuck.let_on.set()
     await process.leave()
+
+
+def has_told(noted: Noted, count: int) -> bool:
+    """Tell whether it was told of so many."""
+    return len(noted.told) == count
 
 
 async def test_one_that_was_taken_for_dead(crew: Crew, shows: Shows) -> None:
