@@ -55,6 +55,8 @@ from claudebench.instances.record import InstanceRecord
 from claudebench.instances.store import InstanceStore
 from claudebench.own.loading import Apps, load_apps
 from claudebench.patterns import seam as pattern_seam
+from claudebench.patterns.migration import Migration
+from claudebench.patterns.seam import Seams
 from claudebench.record import identity as record_identity
 from claudebench.record import mending as record_mending
 from claudebench.record import stream as record_stream
@@ -122,6 +124,7 @@ COMMANDS = (
     *system_events.COMMANDS,
     *system_dead_events.COMMANDS,
     *system_records.COMMANDS,
+    *system_patterns.COMMANDS,
     *audit_handlers.COMMANDS,
     *openrpc.COMMANDS,
 )
@@ -149,6 +152,7 @@ TOLD = {
     **system_examples.TOLD,
     **system_dead_events.TOLD,
     **system_records.TOLD,
+    **system_patterns.TOLD,
     **audit_examples.TOLD,
 }
 EVENTS = (
@@ -363,6 +367,8 @@ class App:
             EventLog: facts,
             Cursors: Cursors(self.connection, self._given_ms),
             DeadLetters: DeadLetters(self.connection, self._given_ms),
+            Seams: Seams(self.connection, self._given_ms),
+            Migration: Migration(Seams(self.connection, self._given_ms), Leases(self.connection), self.process),
             Workspaces: workspaces,
             Chain: chain,
             Rulebook: self._rulebook(),
