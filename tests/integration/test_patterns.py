@@ -108,7 +108,7 @@ async def test_a_switch_that_fails_says_why(shared: Server, asking: AsyncClient)
         ended = await asking.call("pattern.switch", seam="events", to="A")
         view = await seam(asking)
 
-    reason = "b failed: RuntimeError: cannot verify"
+    reason = "b failed: RuntimeError: cannot verify with ***"
     assert (ended["outcome"], ended["reason"], view["reason"], view["strategy"]) == (
         "rolled_back", reason, reason, "hybrid"
     )  # fmt: skip

@@ -277,7 +277,7 @@ async def test_a_killed_leader_is_followed(crew: Crew) -> None:
     assert (kinds.count("completed"), kinds.count("rolled_back")) == (5, 4)
 
 
-@pytest.mark.parametrize(("what", "told"), [("start", "cannot start"), ("verify", "cannot verify")])
+@pytest.mark.parametrize(("what", "told"), [("start", "cannot start with ***"), ("verify", "cannot verify with ***")])
 async def test_a_strategy_that_fails_is_rolled_back(crew: Crew, what: str, told: str) -> None:
     """Where it does not start, or does not work, at one member, it runs nowhere, and the former goes on everywhere."""
     crew.sit("a", "b", "c")
@@ -500,6 +500,80 @@ async def test_the_first_member_says_what_the_default_is(crew: Crew) -> None:
     await crew.seams.leave(crew.workspace, SEAM, "b")
 
     assert (await other.follow(crew.workspace, SEAM, "b", 5000, Place())).strategy == A
+
+
+async def test_a_member_that_does_not_come_so_far_is_not_waited_for_for_ever(crew: Crew) -> None:
+    """Verifying too long it is rolled back; an undoing that does not end is said, and goes on when it can."""
+    quick = replace(BOUNDS, verify_max_s=0.3, undo_max_s=0.3)
+    migration = Migration(crew.seams, Leases(crew.connection), "test", quick)
+    crew.sit("a")
+    await crew.runs(C, "a")
+
+    async def is_at(phase: Phase, place: Place) -> Word:
+        word = await crew.seams.follow(crew.workspace, SEAM, "slow", 60_000, place)
+        assert word.phase is phase
+        return word
+
+    asking = asyncio.create_task(migration.switch(Origin(crew.workspace), SEAM, A, 1.5))
+    draining = await eventually(lambda: is_at(Phase.DRAINING, Place()))
+    undoing = await eventually(lambda: is_at(Phase.UNDOING, Place(draining.epoch)))
+    with pytest.raises(TimedOut, match="has not stopped yet at slow") as caught:
+        await asking
+    assert (caught.value.outcome, caught.value.data["reason"]) == ("unknown", "it was not running in time at slow")
+    assert await crew.is_in(Phase.UNDOING)
+
+    await crew.seams.follow(crew.workspace, SEAM, "slow", 60_000, Place(undoing.epoch))
+    await eventually(lambda: crew.is_in(Phase.STEADY))
+    await crew.seams.leave(crew.workspace, SEAM, "slow")
+    await crew.runs(C, "a")
+
+
+async def test_a_lead_is_held_for_as_long_as_it_takes(crew: Crew) -> None:
+    """A switch that lasts longer than the lease of its leader stays in its hands."""
+    crew.sit("a", "b")
+    await crew.runs(C, "a", "b")
+    await crew.fault("a hang stop")
+    asking = asyncio.create_task(crew.switch(A))
+    await eventually(lambda: crew.is_in(Phase.DRAINING))
+    term = (await crew.view()).term
+    lasts_ms = BOUNDS.lease_ms * 3
+
+    async def lasts() -> bool:
+        view = await crew.view()
+        return view.now_ms - view.word.since_ms > lasts_ms
+
+    await eventually(lasts)
+    assert (await crew.view()).term == term
+    await crew.mend()
+    assert (await asking).is_completed
+
+
+async def test_what_does_not_stop_keeps_the_next_from_starting(crew: Crew) -> None:
+    """A stop that fails is tried again; until it has stopped nothing else runs there, and the switch waits."""
+    crew.sit("a")
+    await crew.runs(C, "a")
+    await crew.fault(f"a stop {C}")
+    asking = asyncio.create_task(crew.switch(A))
+    await eventually(lambda: crew.is_in(Phase.DRAINING))
+    tries = crew.seats["a"]
+    await eventually(lambda: not tries.strategy)
+    assert not asking.done()
+    await crew.mend()
+
+    assert (await asking).is_completed
+    assert await crew.started("a") == [C, A]
+
+
+async def test_a_server_without_the_strategy_has_failed(crew: Crew) -> None:
+    """One that knows no such strategy says so in its place, and the switch is rolled back."""
+    crew.sit("a", "b")
+    await crew.runs(C, "a", "b")
+    del crew.seats["b"]._make[A]  # type: ignore[attr-defined]
+
+    outcome = await crew.switch(A)
+
+    assert outcome.reason == "b failed: LookupError: this server has no strategy 'centralized'"
+    await crew.runs(C, "a", "b")
 
 
 class Losing(Seams):

@@ -247,4 +247,5 @@ def _share(each: dict[str, Any], *, bars: bool) -> Iterator[tuple[Any, ...]]:
         yield row
         return
     yield *row, "\u2588" * round(each["share"] * BAR_WIDTH)
-    yield "", "", "", "", "\u2591" * round((claimed or 0) * BAR_WIDTH)
+    if claimed is not None:
+        yield "", "", "", "", "\u2591" * round(claimed * BAR_WIDTH)
