@@ -34,6 +34,7 @@ from claudebench.resilience.policy import Policy
 from claudebench.settings import PREFIX, Settings
 from claudebench.store.keys import KEYS
 from claudebench.store.script import Source
+from claudebench.system.patterns import CLAIMED
 from claudebench.transports import frames as wire_frames
 from claudebench.transports import sse
 
@@ -49,13 +50,6 @@ SOURCE = ROOT / "src" / "claudebench"
 LIB = SOURCE / "store" / "scripts" / "lib"
 TARGET = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by `python scripts/reference.py` from the code. Changes made here are lost. -->"
-CLAIMED_PATTERNS = {Pattern.CENTRALIZED: "52 %", Pattern.DISTRIBUTED: "19 %", Pattern.HYBRID: "29 %"}
-CLAIMED_CONSISTENCY = {
-    Consistency.LINEARIZABLE: "60 % (strong)",
-    Consistency.ORDERED: "none named",
-    Consistency.DERIVED: "25 % (eventual)",
-    Consistency.AGREED: "15 % (consensus)",
-}
 BOUNDS = (
     ("", "minimum", "maximum"),
     (" characters", "minLength", "maxLength"),
@@ -124,9 +118,9 @@ def commands() -> str:
         ((_code(c.name), c.pattern, c.consistency, _yes(c.changes), _yes(c.operator), c.summary) for c in ordered),
     )
     shares = (
-        *_shares("pattern", (c.pattern for c in ordered), CLAIMED_PATTERNS),
+        *_shares("pattern", Pattern, (c.pattern for c in ordered)),
         "",
-        *_shares("consistency", (c.consistency for c in ordered), CLAIMED_CONSISTENCY),
+        *_shares("consistency", Consistency, (c.consistency for c in ordered)),
     )
     types = {each.__name__: each for c in ordered for root in (c.input, c.output) for each in _inner(root)}
     sections = (*map(_command, ordered), ["## Types"], *(_type_section(types[name]) for name in sorted(types)))
@@ -145,11 +139,16 @@ def _policy(policy: Policy) -> str:
     return ", ".join(parts)
 
 
-def _shares(label: str, found: Iterable[object], claimed: dict[Any, str]) -> Iterator[str]:
+def _shares(label: str, labels: Iterable[str], found: Iterable[object]) -> Iterator[str]:
     counts = Counter(found)
     total = counts.total()
-    rows = ((each, counts[each], f"{counts[each] / total:.0%}", claim) for each, claim in claimed.items())
+    rows = ((each, counts[each], f"{counts[each] / total:.0%}", _claim(each)) for each in labels)
     return table(f"{label},commands,share,the assessment's share (of components or operations)", rows)
+
+
+def _claim(label: str) -> str:
+    share, name = CLAIMED.get(label, (0, ""))
+    return (f"{share:.0%} ({name})" if name else f"{share:.0%}") if share else "none named"
 
 
 def _command(command: Command) -> list[str]:

@@ -126,6 +126,7 @@ COMMANDS = (
     *system_events.COMMANDS,
     *system_dead_events.COMMANDS,
     *system_records.COMMANDS,
+    *system_patterns.COMMANDS,
     *audit_handlers.COMMANDS,
     *openrpc.COMMANDS,
 )
@@ -153,6 +154,7 @@ TOLD = {
     **system_examples.TOLD,
     **system_dead_events.TOLD,
     **system_records.TOLD,
+    **system_patterns.TOLD,
     **audit_examples.TOLD,
 }
 EVENTS = (
@@ -368,6 +370,8 @@ class App:
             EventLog: facts,
             Cursors: Cursors(self.connection, self._given_ms),
             DeadLetters: DeadLetters(self.connection, self._given_ms),
+            Seams: Seams(self.connection, self._given_ms),
+            Migration: Migration(Seams(self.connection, self._given_ms), Leases(self.connection), self.process),
             Workspaces: workspaces,
             Chain: chain,
             Rulebook: self._rulebook(),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SEAM = "events"
 NAMES = ("centralized", "distributed", "hybrid")
 WORK_S = 0.02
+SECRET = "hunter22"
 TIMING = Timing(lease_ms=1_000, tick_s=0.03, look_s=0.1, drain_s=0.5, verify_s=0.5, stop_s=0.3)
 BOUNDS = Bounds(lease_ms=600, tick_s=0.02, drain_max_s=5, verify_max_s=5)
 HISTORY = Key("history", "x:test:history:{what}", "list", "what was done")
@@ -73,7 +74,7 @@ class Faults:
     async def meet(self, process: str, what: str, strategy: str) -> None:
         """Fail or hang, if it is to."""
         if await self.has(f"{process} {what} {strategy}"):
-            raise RuntimeError(f"cannot {what}")
+            raise RuntimeError(f"cannot {what} with {SECRET}")
 
         async def is_over() -> bool:
             return not await self.has(f"{process} hang {what}")
@@ -164,7 +165,14 @@ def seat_of(connection: Connection, workspace: str, process: str, timing: Timing
     """Return a seat that leads on what nobody leads."""
     seams = Seams(connection)
     lead = Migration(seams, Leases(connection), process, BOUNDS).go_on
-    return Seat(seams, workspace, SEAM, process, make_all(connection, workspace, process), lead=lead, timing=timing)
+    return Seat(
+        seams, workspace, SEAM, process, make_all(connection, workspace, process), lead=lead, mask=masked, timing=timing
+    )
+
+
+def masked(text: str) -> str:
+    """Hide the secret."""
+    return text.replace(SECRET, "***")
 
 
 def take_part(socket: str, workspace: str, process: str) -> None:

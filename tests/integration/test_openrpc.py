@@ -34,7 +34,7 @@ VARIES = {
     "createdAt", "updatedAt", "assignedAt", "completedAt", "leaseUntil", "time", "payload", "rulesVersion", "recorded",
     "reason", "services", "durability", "version", "memoryUsage", "commands", "scripts", "averageLatency",
     "database", "position", "logEnd", "term", "recordBehindMs",
-    "mac", "key", "at", "detail", "workspace",
+    "mac", "key", "at", "detail", "workspace", "members", "share", "tookMs",
 }  # fmt: skip
 POSITION = re.compile(r"\d{13}-\d+")
 EXAMPLES = [(name, example) for name, told in TOLD.items() for example in told.examples]

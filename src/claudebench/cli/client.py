@@ -20,7 +20,9 @@ LINES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnectio
 TOKEN_VARIABLE = "CLAUDEBENCH_TOKEN"  # noqa: S105 - the name of a variable
 
 
-def connect(url: str, workspace: str | None = None, token_file: Path | str | None = None) -> Client:
+def connect(
+    url: str, workspace: str | None = None, token_file: Path | str | None = None, *, timeout_s: float = TIMEOUT_S
+) -> Client:
     """Return a client that shows the token of a file, or that of the environment.
 
     Raises:
@@ -29,7 +31,7 @@ def connect(url: str, workspace: str | None = None, token_file: Path | str | Non
     token = _read(token_file) if token_file else os.environ.get(TOKEN_VARIABLE, "")
     if workspace == "":
         raise SettingsError("--workspace is empty; leave it out to mean the server's own")
-    return Client(url, workspace=workspace or "", token=token)
+    return Client(url, workspace=workspace or "", token=token, timeout_s=timeout_s)
 
 
 def _read(token_file: Path | str) -> str:

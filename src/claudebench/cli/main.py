@@ -117,6 +117,16 @@ def scripts(
     show_scripts(connect(url, workspace, token_file), json=json)
 
 
+@app.command(epilog=example("claudebench patterns"))
+def patterns(
+    url: Url = DEFAULT_URL, workspace: Workspace = None, token_file: TokenFile = None, json: Json = False
+) -> None:
+    """Show how many commands are of which pattern and consistency, beside the assessment's shares."""
+    from claudebench.cli.pattern import show_patterns
+
+    show_patterns(url, workspace, token_file, json=json)
+
+
 @app.command(epilog=example("claudebench doctor"))
 def doctor(url: Url = DEFAULT_URL, token_file: TokenFile = None, json: Json = False) -> None:
     """Look at everything that a server stands on: what was seen, why it matters, what to type; exit 1 if it is bad."""

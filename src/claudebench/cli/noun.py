@@ -23,6 +23,7 @@ NOUNS = {
         "The record: everything that happened, in SQL, retired tasks included.",
         "claudebench record status",
     ),
+    "pattern": ("The strategies in force at the seams of the server.", "claudebench pattern switch events distributed"),
     "command": ("Any command of the server.", "claudebench command list"),
     "guard": (
         "Ask the guard, without a server: decisions explained, rules, corpora.",

@@ -174,3 +174,78 @@ def _lag(group: dict[str, Any], each: dict[str, Any]) -> tuple[Any, ...]:
 def event(told: dict[str, Any]) -> tuple[Any, ...]:
     """Return the cells of an event."""
     return told["id"], told["time"], told["type"], told["subject"], told.get("actor"), told["payload"]
+
+
+SEAM_COLUMNS = ("seam", "strategy", "epoch", "phase", "process", "does", "at epoch", "counts until", "error")
+STOPPED_IN = frozenset({"draining", "undoing"})
+
+
+def seams(answer: dict[str, Any]) -> None:
+    """Print the seams, a line for each server process."""
+    table(SEAM_COLUMNS, (row for seam in answer["seams"] for row in _seam(seam)))
+    for seam in answer["seams"]:
+        if "target" in seam:
+            note(progress_of(seam))
+        elif "reason" in seam:
+            note(f"{seam['seam']}: the last switch was rolled back: {cell(seam['reason'])}")
+
+
+def _seam(seam: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    head = seam["seam"], seam["strategy"], seam["epoch"], seam["phase"]
+    for each in seam["members"]:
+        yield *head, each["process"], each["state"], each["epoch"], each["until"], each.get("error")
+    if not seam["members"]:
+        yield *head, *[None] * (len(SEAM_COLUMNS) - len(head))
+
+
+def progress_of(seam: dict[str, Any]) -> str:
+    """Return how far a switch at a seam is, in a line."""
+    members, phase = seam["members"], seam["phase"]
+    if "target" not in seam:
+        return f"{seam['seam']}: {seam['strategy']} is in force at {len(members)} processes"
+    state = "stopped" if phase in STOPPED_IN else "running"
+    there = sum((each["state"], each["epoch"]) == (state, seam["epoch"]) for each in members)
+    way = f"{seam.get('former', seam['strategy'])} -> {seam['target']}"
+    led = f", led by {seam['leader']}" if "leader" in seam else ", led by nobody now"
+    return cell(f"{seam['seam']}: {way}: {phase}, {there} of {len(members)} processes {state}{led}")
+
+
+STEP_COLUMNS = ("position", "time", "seam", "step", "from", "to", "epoch", "by", "reason")
+
+
+def switch_steps(answer: dict[str, Any]) -> None:
+    """Print the steps of switches."""
+    if trimmed := answer.get("trimmed"):
+        note(f"the log was trimmed: what is up to {trimmed} is gone")
+    rows = (
+        [each.get(name) for name in ("id", "time", "seam", "step", "from", "to", "epoch")] for each in answer["steps"]
+    )
+    by = ((each.get("actor") or each.get("role"), each.get("reason")) for each in answer["steps"])
+    table(STEP_COLUMNS, ((*row, *more) for row, more in zip(rows, by, strict=True)))
+    if answer["hasMore"]:
+        note(f"more may follow: --all, or --after {answer['nextAfter']}")
+
+
+BAR_WIDTH = 25
+SHARE_COLUMNS = ("commands", "share", "the assessment")
+
+
+def shares(answer: dict[str, Any]) -> None:
+    """Print what share of the commands each label has; bars where a person looks on."""
+    for label, rows in answer.items():
+        bars = sys.stdout.isatty()
+        columns = (label, *SHARE_COLUMNS, *(("ours above, the assessment's below",) if bars else ()))
+        table(columns, (line for each in rows for line in _share(each, bars=bars)))
+
+
+def _share(each: dict[str, Any], *, bars: bool) -> Iterator[tuple[Any, ...]]:
+    claimed, name = each.get("claimed"), each.get("claimedAs")
+    said = "" if claimed is None else f"{claimed:.0%} {name}" if name else f"{claimed:.0%}"
+    label = f"{each['letter']} {each['label']}" if "letter" in each else each["label"]
+    row = label, each["commands"], f"{each['share']:.0%}", said
+    if not bars:
+        yield row
+        return
+    yield *row, "\u2588" * round(each["share"] * BAR_WIDTH)
+    if claimed is not None:
+        yield "", "", "", "", "\u2591" * round(claimed * BAR_WIDTH)

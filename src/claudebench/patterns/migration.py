@@ -87,7 +87,7 @@ class Migration:
         """Begin a switch and lead it to its end; it is given up after `within_s`.
 
         Raises:
-            Conflict: another switch is under way, or the target is in force already.
+            Conflict: another switch is under way, the target is in force already, or this call began one before.
             Stale: another process leads this switch by now; it goes on.
             TimedOut: it was given up and takes too long to be undone; another process goes on with that.
             Unavailable: the store is away; the outcome tells whether the switch may have begun.
@@ -142,7 +142,7 @@ class Migration:
     async def _leading(self, held: Held, origin: Origin, seam: str) -> AsyncIterator[Lead]:
         """Lead; let the next lead afterwards."""
         try:
-            yield Lead(held, replace(origin, once=None), seam)
+            yield Lead(held, origin, seam)
         except Stale as error:
             told = "another process goes on with this switch"
             raise Stale(told, outcome="unknown", current=error.data.get("current")) from error
@@ -151,13 +151,18 @@ class Migration:
                 await self.leases.release(held)
 
     async def _begin(self, lead: Lead, word: Word) -> None:
+        """Begin, if this call did not begin before, under the idempotency key that it carries."""
+        origin, lead.origin = lead.origin, replace(lead.origin, once=None)
         try:
-            step = await self.seams.step(BEGIN, lead.origin, lead.held, word, lead.target)
+            step = await self.seams.step(BEGIN, origin, lead.held, word, lead.target)
         except (Unavailable, TimedOut) as error:
             if error.outcome != "unknown" or (await self._look(lead)).word.epoch == word.epoch:
                 raise
-        else:
-            lead.position = step.position
+            return
+        if step.epoch != word.epoch + 1:
+            told = f"this switch was begun before, by the event {step.position}; its history tells how it ended"
+            raise Conflict(told, outcome="done", reason="key", position=step.position)
+        lead.position = step.position
 
     async def _to_the_end(self, lead: Lead) -> Outcome:
         while True:

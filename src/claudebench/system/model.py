@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from claudebench.events.model import Event, Position
 from claudebench.events.patterns import LENGTH_MAX, PATTERN
+from claudebench.patterns.label import Pattern
 from claudebench.rpc.envelope import NoInstanceId
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
@@ -138,6 +139,127 @@ class DeadMoved(msgspec.Struct):
     """How many dead letters were retried or dropped."""
 
     count: int
+
+
+Seam = Annotated[str, Meta(max_length=40, pattern=r"^[a-z-]+$(?!\n)", description="The seam, such as events")]
+MaybeSeam = Annotated[
+    str, Meta(max_length=40, pattern=r"^[a-z-]*$(?!\n)", description="Only this seam, such as events")
+]
+Strategy = Annotated[Pattern, Meta(description="The strategy; A, B and C are understood")]
+
+
+class PatternShow(Ask):
+    """pattern.show; without a seam all of them."""
+
+    seam: MaybeSeam = ""
+
+
+class SeamMember(msgspec.Struct, rename="camel"):
+    """A server process at a seam, and what it does at which epoch; without a word of it, it counts `until` then."""
+
+    process: str
+    state: str
+    epoch: int
+    until: str
+    error: str | UnsetType = UNSET
+
+
+class SeamView(msgspec.Struct, rename="camel"):
+    """A seam: the strategy in force, and how far a switch is; `since` is when it came so far, absent before the first.
+
+    `reason` is why the last switch was rolled back. `leader` leads a switch now.
+    """
+
+    seam: str
+    strategy: str
+    epoch: int
+    phase: str
+    members: list[SeamMember]
+    target: str | UnsetType = UNSET
+    former: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    since: str | UnsetType = UNSET
+    leader: str | UnsetType = UNSET
+
+
+class SeamViews(msgspec.Struct):
+    """Every seam that was asked for."""
+
+    seams: list[SeamView]
+
+
+class PatternSwitch(Ask, kw_only=True):
+    """pattern.switch. It is given up after `timeoutMs`, and rolled back."""
+
+    seam: Seam
+    to: Strategy
+    timeout_ms: Annotated[
+        int, Meta(ge=100, le=600_000, description="After how long it is given up and rolled back, in milliseconds")
+    ] = 60_000
+
+
+class Switched(msgspec.Struct, rename="camel"):
+    """How a switch ended; `reason` is why it was rolled back."""
+
+    seam: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    outcome: Literal["completed", "rolled_back"]
+    took_ms: int
+    reason: str | UnsetType = UNSET
+
+
+class PatternHistory(Ask):
+    """pattern.history. `after` is a position, as events and changes name it."""
+
+    seam: MaybeSeam = ""
+    after: Position = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class SwitchStep(msgspec.Struct, rename="camel"):
+    """A step of a switch, as the log tells it; `epoch` is that from then on, `role` is `operator` or absent."""
+
+    id: str
+    time: str
+    seam: str
+    step: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    epoch: int
+    reason: str | UnsetType = UNSET
+    actor: str | UnsetType = UNSET
+    role: str | UnsetType = UNSET
+
+
+class SwitchSteps(msgspec.Struct, rename="camel"):
+    """A page of steps; `nextAfter` asks for the next, and a page may be short of its limit, or empty, before the last.
+
+    `trimmed` is there when events behind `after` are gone, up to the one that it names.
+    """
+
+    steps: list[SwitchStep]
+    has_more: bool
+    next_after: str
+    trimmed: str | UnsetType = UNSET
+
+
+class Share(msgspec.Struct, omit_defaults=True):
+    """How many commands bear a label, and their share; `claimed` is that of the assessment, under the name it had."""
+
+    label: str
+    commands: int
+    share: float
+    letter: str | UnsetType = UNSET
+    claimed: float | UnsetType = UNSET
+    claimed_as: str | UnsetType = msgspec.field(name="claimedAs", default=UNSET)
+
+
+class Shares(msgspec.Struct):
+    """The labels of the commands of this server."""
+
+    patterns: list[Share]
+    consistency: list[Share]
 
 
 class PartitionLag(msgspec.Struct, rename="camel"):
