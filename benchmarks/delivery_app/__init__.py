@@ -9,7 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from claudebench.events.model import Event
+from claudebench.events.model import Event  # noqa: TC001 - read at run time, to know what to give
 from claudebench.events.subscriber import on
 
 if TYPE_CHECKING:

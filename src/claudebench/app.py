@@ -363,7 +363,6 @@ class App:
         refusals = self.refusals = Refusals(spool, self.settings.workspace)
         self._open.push_async_callback(refusals.stop)
         chain = self.chain = self._chain()
-        seams = Seams(self.connection, self._given_ms)
         stores: dict[type, Any] = {
             TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days),
             InstanceStore: InstanceStore(self.connection),
@@ -380,8 +379,6 @@ class App:
             Record: Record(self.projector),
             Api: self.api,
             Audit: Audit(self.trail, self.projector),
-            Seams: seams,
-            Migration: Migration(seams, Leases(self.connection, self._given_ms), self.process),
         }
         stores |= self._apps.stores(self.connection)
         for subscriber in self._apps.subscribers:
