@@ -18,6 +18,7 @@ from claudebench.events.group import Group, Reader
 from claudebench.events.position import number
 from claudebench.events.pushing import Pushing
 from claudebench.patterns.label import Pattern
+from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
     from claudebench.events.cursor import Mark
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ROLE = "notifier"
 LEASE_MS = 2_000
 RENEW_EVERY_S, ASK_EVERY_S = 0.5, 0.25
+_away = Sparse.to_log("warning")
 
 
 class InOrderGroup(Group):
@@ -127,10 +129,12 @@ class CentralizedEventBus:
         """Become the notifier when nobody is; be it for as long as the lease is ours."""
         means, workspace = self._means, self._service.workspace
         while True:
-            with suppress(ClaudeBenchError):
+            try:
                 self._held = await means.leases.take(workspace, ROLE, means.process, LEASE_MS)
                 if self._held:
                     await self._reign(self._held)
+            except ClaudeBenchError as error:
+                _away("nobody can be the notifier now", workspace=workspace, error=str(error))
             await asyncio.sleep(ASK_EVERY_S)
 
     async def _reign(self, held: Held) -> None:

@@ -10,7 +10,6 @@ taken as they come. Where somebody went without releasing, the next begins at th
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -149,13 +148,19 @@ class DistributedEventBus:
 
     async def stop(self) -> None:
         """Release every partition with what it handled."""
-        with suppress(Exception):
+        try:
             await self._serving.end()
-        self._means.pubsub.leave(self._channel)
+        finally:
+            self._means.pubsub.leave(self._channel)
 
     def _hear(self, data: bytes) -> None:
-        position, *fields = _published.decode(data)
-        event = event_of(position, [each.encode() for each in fields])
+        try:
+            position, *fields = _published.decode(data)
+            event = event_of(position, [each.encode() for each in fields])
+        except (msgspec.MsgspecError, ValueError, LookupError) as error:
+            self._means.losses.dropped += 1
+            _dropped("what was published is no event; it is left out", error=str(error))
+            return
         for group in self.groups.values():
             group.hear(event)
 

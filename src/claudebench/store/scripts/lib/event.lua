@@ -6,13 +6,14 @@
 -- fields of the envelope, and last_position() for an answer that changed nothing.
 -- The hard cap: above EVENTS_MAX (a test store may have another) the oldest go, and evmeta names the last of them. So
 -- that few events pay for the look, it is taken by those whose number within their millisecond ends in 0.
--- Under distributed delivery the event itself is published, as {position, name, value, ...} (MessagePack).
+-- Under distributed delivery the event itself is published, as {position, name, value, ...} (MessagePack); that a store
+-- does not let us fails nothing.
 local EVENTS_MAX, CUT_SHARE, ZERO = 2000000, 2000, 48
 local function emit(type, subject, payload, ...)
   local position = redis.call('XADD', k_ev, '*', 'type', type, 'subject', subject,
     'actor', actor, 'at', now_ms, 'payload', payload, 'meta', meta, ...)
   if redis.call('HGET', k_seam('events'), 'strategy') == 'distributed' then
-    redis.call('PUBLISH', k_live, cmsgpack.pack({position, 'type', type, 'subject', subject, 'actor', actor,
+    redis.pcall('PUBLISH', k_live, cmsgpack.pack({position, 'type', type, 'subject', subject, 'actor', actor,
       'at', string.format('%d', now_ms), 'payload', payload, 'meta', meta, ...}))
   end
   if string.byte(position, -1) ~= ZERO then return position end
