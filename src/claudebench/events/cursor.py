@@ -26,11 +26,12 @@ from binascii import crc_hqx
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from claudebench.errors import Stale
 from claudebench.store.origin import Origin
 from claudebench.store.script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from claudebench.store.connection import Connection
     from claudebench.store.wire import Argument
@@ -159,7 +160,17 @@ class Cursors:
         Raises:
             Stale: the partition changed hands; the position is as the new holder knows it.
         """
-        await self.connection.run(COMMIT, workspace, self.given_ms(), *mark.arguments, lease_ms)
+        if await self.commit_all(workspace, [mark], lease_ms):
+            raise Stale("the partition changed hands since this fence")
+
+    async def commit_all(self, workspace: str, marks: Sequence[Mark], lease_ms: int) -> set[int]:
+        """Move cursors of one group and holder on, in one step; return the partitions that changed hands.
+
+        At most `PARTITIONS` marks.
+        """
+        group, _, holder, _, _ = marks[0].arguments
+        each = [word for mark in marks for word in (mark.partition, mark.fence, mark.position)]
+        return set(await self.connection.run(COMMIT, workspace, self.given_ms(), group, holder, lease_ms, *each))
 
     async def release(self, workspace: str, mark: Mark) -> None:
         """Let a partition go, if it is still held: handled up to the position of the mark, '' for what is known."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from claudebench.errors import Stale
 from claudebench.events.bus import FINISH_S, POLL_S, Losses, Means, Service, Serving
 from claudebench.events.cursor import partition_of
 from claudebench.events.group import Group, Reader
@@ -94,18 +93,16 @@ class LiveGroup(Group):
         self._bytes -= _weight(event)
 
     async def _commit_idle(self) -> None:
-        """Note how far each partition is, so that the log can be trimmed."""
+        """Note how far each partition is, so that the log can be trimmed; count anew what waits."""
         self._early = defaultdict(deque, {at: kept for at, kept in self._early.items() if at in self.held})
         queues = (*(each.waiting for each in self.held.values()), *self._early.values())
         self._bytes = sum(_weight(event) for queue in queues for event in queue)
-        for partition in list(self.held.values()):
-            reached = max(partition.seen, self._heard, key=number) if partition.is_live else partition.seen
-            position = reached if partition.is_idle else partition.handled
-            if position and position != partition.committed and not partition.is_given:
-                try:
-                    await self._commit(partition, position)
-                except Stale:
-                    self._lose(partition)
+        await super()._commit_idle()
+
+    def _place(self, partition: Partition) -> str:
+        if partition.is_live:
+            partition.seen = max(partition.seen, self._heard, key=number)
+        return super()._place(partition)
 
 
 def _weight(event: Event) -> int:
@@ -180,6 +177,6 @@ class DistributedEventBus:
             poll_s=POLL_S,
             finish_s=FINISH_S,
             epoch=self._service.epoch,
-            commit_every=0,
+            commits_at_once=False,
         )
         return LiveGroup(means.log, means.cursors, means.process, reader, means.losses)

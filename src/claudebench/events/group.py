@@ -3,7 +3,8 @@
     hold     every third of the lease: take, and give back what is beyond the share, each between two events
     read     page by page from the lowest place of all that is held; a partition takes what is behind its own place
     handle   one event at a time; what the handler raises is retried in place, so that nothing overtakes it
-    commit   when a partition has nothing left, every `COMMIT_EVERY` events, and where nothing of it came by
+    commit   all partitions that moved on, in one step, as soon as the store has answered the step before; and with the
+             lease, where nothing of a partition came by
 
 Nothing is begun under a lease that may be over by this process's own clock: after a pause the partition waits until the
 store has said again whose it is. What had begun before is refused when it commits, or marks (`Mark`), if another took
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
     Handler = Callable[[Event, Mark], Awaitable[object]]
 
 LEASE_MS = 5_000
-PAGE, QUEUE_MAX, COMMIT_EVERY = 200, 1_000, 100
+PAGE, QUEUE_MAX = 200, 1_000
 POLL_S = 0.1
 BACKOFF_S = (0.05, 0.2, 1.0, 5.0)
 _failed = Sparse.to_log("error")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Partition:
     """A partition in our hands.
 
@@ -60,7 +61,6 @@ class Partition:
     committed: str
     handled: str = ""
     waiting: deque[Event] = field(default_factory=deque)
-    uncommitted: int = 0
     busy_with: str = ""
     is_given: bool = False
     is_live: bool = False
@@ -107,9 +107,9 @@ class Reader:
 
     `wants` tells by its type whether an event is for it at all; `letters` is where its retries wait; `poll_s` is how
     often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way in
-    which events are delivered (`patterns/seam.py`), None where there is but one. The store is told how far a partition
-    is every `commit_every` events, 0 for no oftener than the lease is renewed. `recent` returns what this process has
-    read of the log already, behind a position, or None: it is asked first by a group that was woken.
+    which events are delivered (`patterns/seam.py`), None where there is but one. `commits_at_once`: the store is told of
+    what is handled as soon as it can be, not only when the lease is renewed. `recent` returns what this process has read
+    of the log already, behind a position, or None: it is asked first by a group that was woken.
     """
 
     workspace: str
@@ -123,7 +123,7 @@ class Reader:
     poll_s: float = POLL_S
     finish_s: float | None = 0.0
     epoch: int | None = None
-    commit_every: int = COMMIT_EVERY
+    commits_at_once: bool = True
     recent: Callable[[str, int], Page | None] = _none
 
 
@@ -138,6 +138,7 @@ class Group:
         self._log, self._cursors, self._holder, self._reader = log, cursors, holder, reader
         self._lease_s = reader.lease_ms / 1000
         self._woken, self._is_woken = asyncio.Event(), False
+        self._moved = asyncio.Event()
         self._handing_over: set[asyncio.Task[None]] = set()
         self._ending: dict[int, asyncio.Task[None]] = {}  # by partition, who worked on it before
 
@@ -155,6 +156,7 @@ class Group:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hold(), name=f"hold {self._reader.name}")
                 tasks.create_task(self._read(), name=f"read {self._reader.name}")
+                tasks.create_task(self._commit_what_moved(), name=f"commit {self._reader.name}")
         finally:
             try:
                 await self._finish()
@@ -357,17 +359,13 @@ class Group:
                 continue
             event = partition.waiting.popleft()
             await self._handle(event, partition, self._mark(partition, event.id))
-            partition.handled, partition.uncommitted = event.id, partition.uncommitted + 1
-            if self._is_commit_due(partition):
-                await self._commit(partition, event.id)
+            partition.handled = event.id
+            if self._reader.commits_at_once:
+                self._moved.set()
 
     def _is_turn(self, partition: Partition) -> bool:  # noqa: ARG002 - for the kinds of group that mind
         """Tell whether the first that waits may be begun now; who says no wakes it by `turn`."""
         return True
-
-    def _is_commit_due(self, partition: Partition) -> bool:
-        every = self._reader.commit_every
-        return bool(every) and (not partition.waiting or partition.uncommitted >= every)
 
     async def _trust(self, partition: Partition) -> None:
         """Wait until the lease is known to run, should it be over by our own clock."""
@@ -422,26 +420,39 @@ class Group:
             await self._trust(partition)
             tries += 1
 
-    async def _commit(self, partition: Partition, position: str) -> None:
-        """Tell the store how far we are; one that is away is told next time."""
-        asked_s = monotonic()
+    async def _commit_what_moved(self) -> None:
+        """Tell the store how far we are, one word for all partitions at a time."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            held = self.held.values()
+            await self._commit({each: each.handled for each in held if number(each.handled) > number(each.committed)})
+
+    async def _commit(self, places: dict[Partition, str]) -> None:
+        """Tell the store how far partitions are; one that is away is told next time."""
+        if not places:
+            return
+        asked_s, reader = monotonic(), self._reader
+        marks = [self._mark(partition, position) for partition, position in places.items()]
         try:
-            await self._cursors.commit(self._reader.workspace, self._mark(partition, position), self._reader.lease_ms)
-        except Stale:
-            raise
+            lost = await self._cursors.commit_all(reader.workspace, marks, reader.lease_ms)
         except ClaudeBenchError:
             return
-        partition.committed, partition.uncommitted = position, 0
-        partition.renew(asked_s + self._lease_s)
+        for partition, position in places.items():
+            if partition.cursor.partition in lost:
+                self._lose(partition)
+            else:
+                partition.committed = position
+                partition.renew(asked_s + self._lease_s)
 
     async def _commit_idle(self) -> None:
         """Move on where nothing of the partition came by, so that the log can be trimmed."""
-        for partition in list(self.held.values()):
-            if partition.is_idle and not partition.is_given and partition.seen != partition.committed:
-                try:
-                    await self._commit(partition, partition.seen)
-                except Stale:
-                    self._lose(partition)
+        await self._commit({each: position for each in self.held.values() if (position := self._place(each))})
+
+    def _place(self, partition: Partition) -> str:
+        """Return how far a partition is, '' where the store knows, or another is about to take it."""
+        position = partition.seen if partition.is_idle else partition.handled
+        return position if position != partition.committed and not partition.is_given else ""
 
     def _mark(self, partition: Partition, position: str) -> Mark:
         cursor = partition.cursor
