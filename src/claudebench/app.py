@@ -102,6 +102,14 @@ from claudebench.tasks.recorded import TaskRecord
 from claudebench.tasks.retention import Retention
 from claudebench.tasks.store import TaskStore
 from claudebench.telemetry.sparse import Sparse
+from claudebench.webhooks import events as webhook_events
+from claudebench.webhooks import examples as webhook_examples
+from claudebench.webhooks import handlers as webhook_handlers
+from claudebench.webhooks import store as webhook_store
+from claudebench.webhooks.address import Allowed
+from claudebench.webhooks.delivering import Webhooks
+from claudebench.webhooks.sending import Sender
+from claudebench.webhooks.store import WebhookStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +129,7 @@ COMMANDS = (
     *system_dead_events.COMMANDS,
     *system_records.COMMANDS,
     *audit_handlers.COMMANDS,
+    *webhook_handlers.COMMANDS,
     *openrpc.COMMANDS,
 )
 SCRIPTS = (
@@ -138,6 +147,7 @@ SCRIPTS = (
     *event_cursor.SCRIPTS,
     *event_letters.SCRIPTS,
     *event_trim.SCRIPTS,
+    *webhook_store.SCRIPTS,
 )
 TOLD = {
     **task_examples.TOLD,
@@ -147,6 +157,7 @@ TOLD = {
     **system_dead_events.TOLD,
     **system_records.TOLD,
     **audit_examples.TOLD,
+    **webhook_examples.TOLD,
 }
 EVENTS = (
     *task_events.EVENTS,
@@ -157,6 +168,7 @@ EVENTS = (
     *record_mending.FACTS,
     *REFUSAL_EVENTS,
     *audit_handlers.EVENTS,
+    *webhook_events.EVENTS,
 )
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
@@ -183,6 +195,7 @@ class App:
         self.spool: Spool
         self.tailer: Tailer
         self.listening: Listening
+        self.webhooks: Webhooks
         self.sockets_open: Callable[[], Counter[str]] = Counter  # the doors know
         self.refusals: Refusals | None = None
         self.chain: Chain
@@ -217,6 +230,7 @@ class App:
                 self.settings.database_url, self.data_dir.path, embedded=not self.settings.redis_url
             )
             self._apps = load_apps(self.settings.app, {command.name for command in COMMANDS}, is_hook)
+            sender = Sender(Allowed.of(self.settings.webhook_allow), masked)
             address = await self._store_address()
             self.connection = Connection(address, SCRIPTS)
             if self._store:
@@ -238,7 +252,7 @@ class App:
             await self._meet_record(workspaces)
             if self.projector:
                 self.connection.first = self.projector.first
-            self._compose(workspaces, following)
+            self._compose(workspaces, following, sender)
         except BaseException:
             await self.stop()
             raise
@@ -334,7 +348,7 @@ class App:
         projecting = asyncio.create_task(self.projector.run(), name="projector")
         self._open.push_async_callback(_end, projecting)
 
-    def _compose(self, workspaces: Workspaces, following: Connection) -> None:
+    def _compose(self, workspaces: Workspaces, following: Connection, sender: Sender) -> None:
         facts = EventLog(self.connection, Catalogue((*EVENTS, *self._apps.events)))
         self.tailer = Tailer(facts, following)
         self.observer = observer = Observer(
@@ -367,6 +381,8 @@ class App:
             Record: Record(self.projector),
             Api: self.api,
             Audit: Audit(self.trail, self.projector),
+            Sender: sender,
+            WebhookStore: WebhookStore(self.connection),
         }
         stores |= self._apps.stores(self.connection)
         for subscriber in self._apps.subscribers:
@@ -390,7 +406,8 @@ class App:
         self._open.callback(trimming.cancel)
 
     def _listen(self, facts: EventLog, stores: dict[type, Any], workspaces: Workspaces) -> None:
-        """Let the subscribers of apps be told; they are the first to end."""
+        """Let the subscribers of apps be told, and the webhooks; they are the first to end."""
+        self.webhooks = Webhooks(stores[WebhookStore], stores[Sender])
         self.listening = Listening(
             [each.bound(stores, lambda: self.dispatcher) for each in self._apps.subscribers],
             facts,
@@ -400,6 +417,7 @@ class App:
             self.process,
             workspaces.known,
             masked,
+            further=self.webhooks.subscriptions,
         )
         listening = asyncio.create_task(self.listening.run(), name="subscribers")
         self._open.push_async_callback(_end, listening)

@@ -174,3 +174,12 @@ def _lag(group: dict[str, Any], each: dict[str, Any]) -> tuple[Any, ...]:
 def event(told: dict[str, Any]) -> tuple[Any, ...]:
     """Return the cells of an event."""
     return told["id"], told["time"], told["type"], told["subject"], told.get("actor"), told["payload"]
+
+
+def webhooks(answer: dict[str, Any]) -> None:
+    """Print the webhooks."""
+    table(("id", "state", "events", "retries", "url", "description"), map(_webhook, answer["webhooks"]))
+
+
+def _webhook(each: dict[str, Any]) -> tuple[Any, ...]:
+    return each["id"], each["state"], each["events"], each["retries"], each["url"], each["description"]

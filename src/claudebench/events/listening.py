@@ -3,6 +3,10 @@
 A workspace is joined when it is heard of, and told of by the process's tailer: a group looks at the log when something
 was written that one of the subscriptions wants, and by itself only every `POLL_S`. At most `GROUPS_MAX` groups run in
 a process; workspaces beyond are left out, which is logged. When it ends, all groups finish what has begun, together.
+
+`further` tells which subscriptions a workspace has besides, and may say otherwise the next time: it is asked once a
+second, for up to `ASKED_MAX` workspaces by turns. What is new begins, what is gone or another ends. Their groups are
+registered and dropped by whoever tells of them, never here: so none comes back that was dropped.
 """
 
 from __future__ import annotations
@@ -10,10 +14,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from claudebench.errors import ClaudeBenchError
+from claudebench.events.cursor import Cursors
 from claudebench.events.group import Group, Reader
 from claudebench.events.letters import RETRIED
 from claudebench.events.patterns import PATTERNS_MAX, compiled
@@ -21,10 +26,9 @@ from claudebench.events.subscriber import Delivering
 from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from claudebench.events import channel
-    from claudebench.events.cursor import Cursors
     from claudebench.events.letters import DeadLetters
     from claudebench.events.log import EventLog
     from claudebench.events.patterns import Patterns
@@ -34,8 +38,10 @@ if TYPE_CHECKING:
 
 GROUPS_MAX = 512
 LOOK_EVERY_S, POLL_S, FINISH_S, AGAIN_AFTER_S = 0.25, 2.0, 3.0, 5.0
+ASK_EVERY_S, ASKED_MAX = 1.0, 256
 _left_out = Sparse.to_log("error")
 _ended = Sparse.to_log("error")
+_untold = Sparse.to_log("error")
 
 
 def _nothing(_frame: Frame) -> bytes:
@@ -69,6 +75,14 @@ class Waker:
         """End; a waker is never full, so never cut."""
 
 
+class _Registered(Cursors):
+    """Cursors of groups that somebody else registers."""
+
+    async def register(self, workspace: str, group: str, partitions: int = 0, start: str = "") -> bool:  # noqa: ARG002
+        """Leave it to whoever does."""
+        return False
+
+
 @dataclass(slots=True)
 class Listening:
     """The subscribers of this process; `mask` hides secrets in the errors that are told."""
@@ -81,17 +95,22 @@ class Listening:
     process: str
     known: Callable[[], list[str]]
     mask: Callable[[str], str] = str
+    further: Callable[[str], Awaitable[Sequence[Subscription]]] | None = None
     groups: dict[tuple[str, str], Group] = field(default_factory=dict)  # by workspace and name
+    _told: dict[str, dict[str, Subscription]] = field(default_factory=dict)  # by workspace and name, of `further`
+    _ask_at: float = 0.0
+    _asked: int = 0
     _tasks: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
     _readers: dict[str, channel.Reader] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Listen until it is cancelled; then let what has begun end, for `FINISH_S`."""
-        if not self.subscriptions:
+        if not self.subscriptions and not self.further:
             return
         try:
             while True:
-                for workspace in self.known():
+                await self._ask()
+                for workspace in self.known() if self.subscriptions else list(self._told):
                     await self._join(workspace)
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
@@ -102,8 +121,39 @@ class Listening:
             if self._tasks:
                 await asyncio.wait(self._tasks.values())
 
+    async def _ask(self) -> None:
+        """Ask, once a second, what else there is in the workspaces whose turn it is."""
+        if not self.further or monotonic() < self._ask_at:
+            return
+        known = self.known()
+        begin = self._asked if self._asked < len(known) else 0
+        asked = known[begin : begin + ASKED_MAX]
+        self._asked, self._ask_at = begin + len(asked), monotonic() + ASK_EVERY_S
+        answers = await asyncio.gather(*map(self.further, asked), return_exceptions=True)
+        for workspace, answer in zip(asked, answers, strict=True):
+            if not isinstance(answer, BaseException):
+                self._meet(workspace, {each.group: each for each in answer})
+            elif not isinstance(answer, ClaudeBenchError):
+                _untold("it is not known who else subscribes", workspace=workspace, exc_info=answer)
+
+    def _meet(self, workspace: str, wanted: dict[str, Subscription]) -> None:
+        """End what is gone or another; what is new begins once nothing of its name is at work any more."""
+        told = self._told.pop(workspace, {})
+        for name, each in told.items():
+            if wanted.get(name) != each and (task := self._tasks.get((workspace, name))):
+                task.cancel()
+        if left := {name: each for name, each in wanted.items() if told.get(name, each) == each}:
+            self._told[workspace] = left
+        if not self._all(workspace) and (reader := self._readers.pop(workspace, None)):
+            reader.leave()
+        elif reader := self._readers.get(workspace):
+            reader.want(self._wanted(workspace))
+
+    def _all(self, workspace: str) -> list[Subscription]:
+        return [*self.subscriptions, *self._told.get(workspace, {}).values()]
+
     async def _join(self, workspace: str) -> None:
-        for subscription in self.subscriptions:
+        for subscription in self._all(workspace):
             key = (workspace, subscription.group)
             if key in self._tasks:
                 continue
@@ -114,11 +164,11 @@ class Listening:
         if workspace not in self._readers:
             with suppress(ClaudeBenchError):
                 waker = Waker(lambda: self._wake(workspace))
-                self._readers[workspace] = await self.tailer.join(workspace, waker, self._wanted())
+                self._readers[workspace] = await self.tailer.join(workspace, waker, self._wanted(workspace))
 
-    def _wanted(self) -> Patterns:
+    def _wanted(self, workspace: str) -> Patterns:
         """Return what wakes the groups."""
-        patterns = frozenset(pattern for each in self.subscriptions for pattern in each.patterns) | {RETRIED}
+        patterns = frozenset(pattern for each in self._all(workspace) for pattern in each.patterns) | {RETRIED}
         return compiled(patterns if len(patterns) <= PATTERNS_MAX else frozenset("*"))
 
     def _start(self, key: tuple[str, str], subscription: Subscription) -> None:
@@ -134,8 +184,14 @@ class Listening:
             poll_s=POLL_S,
             finish_s=FINISH_S,
         )
-        group = self.groups[key] = Group(self.log, self.cursors, self.process, reader)
-        self._tasks[key] = asyncio.create_task(self._take_part(group, key), name=f"group {name} of {workspace}")
+        is_told = name in self._told.get(workspace, {})
+        cursors = _Registered(self.cursors.connection, self.cursors.given_ms) if is_told else self.cursors
+        group = self.groups[key] = Group(self.log, cursors, self.process, reader)
+        task = self._tasks[key] = asyncio.create_task(self._take_part(group, key), name=f"group {name} of {workspace}")
+        task.add_done_callback(lambda _: self._forget(key))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        del self._tasks[key], self.groups[key]
 
     async def _take_part(self, group: Group, key: tuple[str, str]) -> None:
         """Run a group, and again a while after it could not: it has other partitions, or there are too many."""
@@ -149,7 +205,7 @@ class Listening:
             await asyncio.sleep(AGAIN_AFTER_S)
 
     def _wake(self, workspace: str) -> None:
-        for subscription in self.subscriptions:
+        for subscription in self._all(workspace):
             if group := self.groups.get((workspace, subscription.group)):
                 group.wake()
 
