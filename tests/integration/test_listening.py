@@ -44,8 +44,16 @@ class Process:
         subscription = Subscription("g", ("x.test.*",), self.hear)
         letters = DeadLetters(connection)
         self.listening = Listening(
-            [subscription], self.log, self.cursors, letters, self.tailer, "here", lambda: self.known
+            [subscription], self.log, self.cursors, letters, self.tailer, "here", lambda: self.known, further=self.ask
         )
+        self.further: dict[str, list[Subscription] | Exception] = {}
+
+    async def ask(self, workspace: str) -> list[Subscription]:
+        """Say what else there is in a workspace."""
+        found = self.further.get(workspace, [])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     async def hear(self, event: Event, delivery: Delivery) -> None:
         """Note an event."""
@@ -60,6 +68,7 @@ class Process:
 async def process(store_socket: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
     """A process whose groups never look by themselves."""
     monkeypatch.setattr(listening_module, "POLL_S", NEVER_S)
+    monkeypatch.setattr(listening_module, "ASK_EVERY_S", 0.0)
     connection = Connection(Address(socket=store_socket), SCRIPTS)
     following = Connection(Address(socket=store_socket), event_log.SCRIPTS)
     await connection.open()
@@ -106,3 +115,107 @@ async def test_a_process_that_ends_lets_everything_go(process: Process) -> None:
     lags = await process.cursors.lag(workspace, "g")
     assert {each.holder for each in lags} == {""}
     assert len({each.position for each in lags}) > 1, "the event counts as handled in its partition"
+
+
+class Further:
+    """A subscription that is not there all the time, and what it was told."""
+
+    def __init__(self, group: str = "f", pattern: str = "x.test.*") -> None:
+        """Take its group and what it wants."""
+        self.told: list[str] = []
+        self.hangs = False
+        self.subscription = Subscription(group, (pattern,), self.hear)
+
+    async def hear(self, event: Event, _: Delivery) -> None:
+        """Note an event."""
+        self.told.append(event.subject)
+        if self.hangs:
+            await asyncio.Event().wait()
+
+
+async def test_what_comes_later_is_told_and_ends_when_it_is_gone(process: Process) -> None:
+    """What is told of later gets its events, beside the others; once it is told of no more it holds nothing."""
+    workspace, further = f"l{next(_numbers)}", Further(pattern="x.other.*")
+    process.known.append(workspace)
+    await process.cursors.register(workspace, "f")
+    process.further[workspace] = [further.subscription]
+    await eventually(lambda: (workspace, "f") in process.listening.groups)
+    await eventually(lambda: is_held(process, workspace))
+    for subject in ("one", "two"):
+        await process.log.append(Origin(workspace), "x.other.said", subject, b"{}")
+        await eventually(partial(further.told.__contains__, subject))
+    process.further[workspace] = []
+    await eventually(lambda: (workspace, "f") not in process.listening.groups)
+    await process.say(workspace, "three")
+    await eventually(lambda: (workspace, "three") in process.told)
+
+    assert further.told == ["one", "two"]
+    assert {each.holder for each in await process.cursors.lag(workspace, "f")} == {""}
+
+
+async def is_held(process: Process, workspace: str) -> bool:
+    """Whether the further group holds its partitions."""
+    return {each.holder for each in await process.cursors.lag(workspace, "f")} == {"here"}
+
+
+async def test_another_of_the_same_name_begins_when_the_former_has_ended(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was changed ends first, in the middle of an event too; then the new one takes that event, and the rest."""
+    monkeypatch.setattr(listening_module, "FINISH_S", 0.2)
+    workspace, former, new = f"l{next(_numbers)}", Further(), Further()
+    former.hangs = True
+    process.known.append(workspace)
+    await process.cursors.register(workspace, "f")
+    process.further[workspace] = [former.subscription]
+    await process.say(workspace, "one")
+    await eventually(lambda: former.told)
+    process.further[workspace] = [new.subscription]
+    await process.say(workspace, "two")
+
+    await eventually(lambda: {"one", "two"} <= set(new.told))
+    assert await is_held(process, workspace)
+
+
+async def test_a_group_that_was_dropped_does_not_come_back(process: Process) -> None:
+    """A further group that nobody registered, or that was dropped, is not registered by whoever runs it."""
+    workspace, further = f"l{next(_numbers)}", Further()
+    process.known.append(workspace)
+    process.further[workspace] = [further.subscription]
+    await process.say(workspace, "one")
+    await eventually(lambda: (workspace, "f") in process.listening.groups)
+    await eventually(lambda: (workspace, "one") in process.told)
+
+    assert set(await process.cursors.groups(workspace)) == {"g"}
+    assert further.told == []
+
+
+async def test_who_cannot_say_ends_nothing(process: Process) -> None:
+    """While it cannot be asked what else there is, what was there goes on; other workspaces are asked none the less."""
+    one, two = f"l{next(_numbers)}", f"l{next(_numbers)}"
+    first, second = Further(), Further()
+    process.known += [one, two]
+    for workspace in (one, two):
+        await process.cursors.register(workspace, "f")
+    process.further[one] = [first.subscription]
+    await eventually(lambda: is_held(process, one))
+    process.further[one] = RuntimeError("no")
+    process.further[two] = [second.subscription]
+    await process.say(two, "two")
+    await eventually(lambda: second.told)
+    await process.say(one, "one")
+    await eventually(lambda: first.told)
+
+
+async def test_workspaces_are_asked_by_turns(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more workspaces than are asked at once each is asked in its turn."""
+    monkeypatch.setattr(listening_module, "ASKED_MAX", 2)
+    names, asked = [f"l{next(_numbers)}" for _ in range(5)], list[str]()
+
+    async def ask(workspace: str) -> list[Subscription]:
+        asked.append(workspace)
+        return []
+
+    process.listening.further = ask
+    process.known += names
+    await eventually(lambda: set(asked) == set(names))

@@ -1,12 +1,15 @@
 """One POST and its answer, over a connection of its own to one address: no redirect, no proxy, no second look.
 
-What comes back is read as far as it is needed: the status, Retry-After, and up to 4 KiB of a body that is no 2xx's.
+What comes back is read as far as it is needed: the status, Retry-After, and up to 4 KiB of a body that is no 2xx's, for
+which it is waited a second.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from claudebench.webhooks.address import Target
 
-CONNECT_WITHIN_S = 5.0
+CONNECT_WITHIN_S, TEXT_WITHIN_S = 5.0, 1.0
 TEXT_MAX, BYTES_MAX, CHUNK = 4096, 65_536, 4096
 INFORMATIONAL, OK, MULTIPLE_CHOICES = 100, 200, 300
 
@@ -80,8 +83,9 @@ class _Reading:
         except httptools.HttpParserUpgrade:
             self.is_over = True
         except httptools.HttpParserError:
-            if not self.is_over:
+            if not self.reply.status:
                 raise NoAnswer("what it answered is no HTTP") from None
+            self.is_over = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep the one header that counts."""
@@ -144,17 +148,21 @@ async def _connected(
 
 
 def _said(error: OSError) -> str:
-    return (isinstance(error, ssl.SSLError) and error.reason) or error.strerror or type(error).__name__
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 async def _answer(reader: asyncio.StreamReader) -> Reply:
     reading, left = _Reading(), BYTES_MAX
-    while not reading.is_over:
+    while not reading.reply.status:
         data = await reader.read(CHUNK)
         left -= len(data)
         if not data or left < 0:
-            break
+            raise NoAnswer("its answer does not end" if data else "it ended the connection without an answer")
         reading.take(data)
-    if not reading.reply.status:
-        raise NoAnswer("it ended the connection without an answer" if left >= 0 else "its answer does not end")
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(TEXT_WITHIN_S):
+            while not reading.is_over and (data := await reader.read(CHUNK)):
+                reading.take(data)
     return reading.reply

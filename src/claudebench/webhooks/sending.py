@@ -132,8 +132,9 @@ class Sender:
 
 def _pieces(path: str) -> list[str]:
     """Return what of a path with its query may be a secret, the longest first."""
-    pieces = {path.strip("/"), *path.split("?"), *(each for each in re.split(r"[/?&=;]", path) if len(each) >= PIECE)}
-    return sorted(pieces - {"", "/"}, key=len, reverse=True)
+    whole = path.strip("/")
+    pieces = {whole, *whole.split("?"), *(each for each in re.split(r"[/?&=;]", path) if len(each) >= PIECE)}
+    return sorted(pieces - {""}, key=len, reverse=True)
 
 
 def _target(to: Kept) -> Target:
