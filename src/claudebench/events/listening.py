@@ -146,8 +146,8 @@ class Listening:
             self._told[workspace] = left
         if not self._all(workspace) and (reader := self._readers.pop(workspace, None)):
             reader.leave()
-        elif reader := self._readers.get(workspace):
-            reader.want(self._wanted(workspace))
+        elif (reader := self._readers.get(workspace)) and reader.patterns is not (wakes := self._wanted(workspace)):
+            reader.want(wakes)
 
     def _all(self, workspace: str) -> list[Subscription]:
         return [*self.subscriptions, *self._told.get(workspace, {}).values()]

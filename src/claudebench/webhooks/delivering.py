@@ -41,7 +41,7 @@ class Webhooks:
     sender: Sender
     figures: Figures = field(default_factory=Figures)
     _listed: dict[str, Listed] = field(default_factory=dict)
-    _subscriptions: dict[tuple[str, str], Subscription] = field(default_factory=dict)
+    _subscriptions: dict[str, dict[str, Subscription]] = field(default_factory=dict)  # by workspace and id
 
     async def subscriptions(self, workspace: str) -> list[Subscription]:
         """Return a subscription for each webhook that is on; one call to the store, which mostly says: as before.
@@ -50,7 +50,7 @@ class Webhooks:
             ClaudeBenchError: the store does not answer.
         """
         await self._learn(workspace)
-        return [each for (where, _), each in self._subscriptions.items() if where == workspace]
+        return list(self._subscriptions.get(workspace, {}).values())
 
     async def _learn(self, workspace: str) -> None:
         """Ask whether the webhooks are as they were."""
@@ -58,12 +58,9 @@ class Webhooks:
         if listed is None:
             return
         self._listed[workspace] = listed
-        on = {(workspace, each.id): each for each in listed.kept.values() if each.is_on}
-        for key in [key for key in self._subscriptions if key[0] == workspace and key not in on]:
-            del self._subscriptions[key]
-        for key, webhook in on.items():
-            if key not in self._subscriptions:
-                self._subscriptions[key] = self._subscription(webhook)
+        former = self._subscriptions.get(workspace, {})
+        on = [each for each in listed.kept.values() if each.is_on]
+        self._subscriptions[workspace] = {each.id: former.get(each.id) or self._subscription(each) for each in on}
 
     def _subscription(self, webhook: Kept) -> Subscription:
         return Subscription(
