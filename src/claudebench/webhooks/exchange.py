@@ -63,10 +63,11 @@ def _seconds(text: str) -> float:
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
 
 
-class _Reading:
+class Reading:
     """An answer on its way; the parser calls it."""
 
     def __init__(self) -> None:
+        """Begin to read."""
         self.reply = Reply()
         self.is_over = False
         self._text = bytearray()
@@ -154,7 +155,7 @@ def _said(error: OSError) -> str:
 
 
 async def _answer(reader: asyncio.StreamReader) -> Reply:
-    reading, left = _Reading(), BYTES_MAX
+    reading, left = Reading(), BYTES_MAX
     while not reading.reply.status:
         data = await reader.read(CHUNK)
         left -= len(data)

@@ -7,7 +7,10 @@ import socket
 import threading
 from ipaddress import ip_address
 
+import httptools
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from claudebench.errors import SettingsError
 from claudebench.webhooks import address as address_module
@@ -340,3 +343,30 @@ async def test_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for each in hanging:
         with pytest.raises(Refused):
             await each
+
+
+PIECES = (
+    "https", "http", "HTTP", "ftp", ":", "//", "/", "\\", "@", "#", "?", "[", "]", ".", "..", "%2e", "%00", " ", "\t",
+    "\r\n", "127.0.0.1", "0x7f", "0177", "1", "::1", "::ffff:", "localhost", "example", "com", "a-b", "-", "_", "user",
+    "443", "99999", ";", ",", "ä", "。", "&", "=", "x",
+)  # fmt: skip
+URLS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
+
+@given(st.one_of(URLS, URLS.map("https://".__add__), st.text(max_size=40).map("https://".__add__)))
+@example("https://example.com:443/x?y=@127.0.0.1")
+def test_no_two_readers_disagree_about_a_url(url: str) -> None:
+    """What is not refused has one host and one port, for another parser of URLs too, and no blank in what is sent."""
+    try:
+        target = target_of(url)
+    except Refused:
+        return
+    other = httptools.parse_url(url.encode("ascii"))
+    assert other.host.decode().lower().removesuffix(".") == target.host or ip_address(
+        other.host.decode()
+    ) == ip_address(target.host)
+    assert (other.port or {"https": 443, "http": 80}[target.scheme]) == target.port
+    assert other.userinfo is None
+    assert not set(target.authority) & set(" \t\r\n\\@#/?")
+    assert not set(target.path) & set(" \t\r\n\\#")
+    assert target_of(target.origin + target.path) == target

@@ -11,13 +11,15 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.integration.receiver import is_signed, receiver
 
 from claudebench.events.model import Event
 from claudebench.telemetry.time import iso
 from claudebench.webhooks import sending
 from claudebench.webhooks.address import Allowed, Refused
-from claudebench.webhooks.exchange import Reply
+from claudebench.webhooks.exchange import NoAnswer, Reading, Reply
 from claudebench.webhooks.model import Doc, Kept
 from claudebench.webhooks.sending import Message, NotSent, Sender
 from claudebench.webhooks.signing import new_secret, signed
@@ -128,6 +130,21 @@ async def test_what_is_no_answer_is_said(answer: bytes, said: str) -> None:
             await sent(url)
     assert str(failed.value).startswith(url.split("/")[2])
     assert "secret-path" not in str(failed.value)
+
+
+ANSWER = b"HTTP/1.1 503 Away\r\nRetry-After: 5\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+
+@given(st.integers(0, len(ANSWER)), st.integers(0, 8), st.binary(max_size=12), st.integers(1, len(ANSWER)))
+def test_no_answer_breaks_its_reader(at: int, gone: int, more: bytes, step: int) -> None:
+    """An answer with bytes lost, changed and added, in pieces of any size, is read or refused, nothing else."""
+    answer = ANSWER[:at] + more + ANSWER[at + gone :]
+    reading = Reading()
+    with suppress(NoAnswer):
+        for begin in range(0, len(answer), step):
+            reading.take(answer[begin : begin + step])
+    assert reading.reply.status == 0 or 200 <= reading.reply.status <= 999
+    assert len(reading.reply.text) <= 4096
 
 
 async def test_of_a_refusal_only_the_beginning_is_read() -> None:
