@@ -63,12 +63,12 @@ async def is_taken(client: AsyncClient, id_: str) -> bool:
 
 def test_the_page_says_what_holds() -> None:
     """The bounds that the page names are those of the code."""
-    from claudebench.events.listening import ASKED_MAX
     from claudebench.webhooks import delivering, exchange, sending
     from claudebench.webhooks.model import Add, Rotate
 
     assert Add(url="a", events=["*"]).retries == 8
     assert Rotate(id="wh-1").keep_s == 86_400
     assert (sending.WHOLE_S, exchange.CONNECT_WITHIN_S, delivering.RETRY_AFTER_MAX_S) == (15, 5, 300)
-    assert (delivering.BACKOFF.first_s, delivering.BACKOFF.most_s, delivering.AT_ONCE, ASKED_MAX) == (1, 300, 4, 256)
+    assert (delivering.BACKOFF.first_s, delivering.BACKOFF.most_s, delivering.AT_ONCE) == (1, 300, 4)
+    assert delivering.ASK_EVERY_S * delivering.ASKED_PER_S == 128
     assert sum(delivering.BACKOFF.delay_s(tries) for tries in range(1, 9)) == 255

@@ -68,7 +68,6 @@ class Process:
 async def process(store_socket: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
     """A process whose groups never look by themselves."""
     monkeypatch.setattr(listening_module, "POLL_S", NEVER_S)
-    monkeypatch.setattr(listening_module, "ASK_EVERY_S", 0.0)
     connection = Connection(Address(socket=store_socket), SCRIPTS)
     following = Connection(Address(socket=store_socket), event_log.SCRIPTS)
     await connection.open()
@@ -120,11 +119,11 @@ async def test_a_process_that_ends_lets_everything_go(process: Process) -> None:
 class Further:
     """A subscription that is not there all the time, and what it was told."""
 
-    def __init__(self, group: str = "f", pattern: str = "x.test.*") -> None:
-        """Take its group and what it wants."""
+    def __init__(self, pattern: str = "x.test.*") -> None:
+        """Take what it wants."""
         self.told: list[str] = []
         self.hangs = False
-        self.subscription = Subscription(group, (pattern,), self.hear)
+        self.subscription = Subscription("f", (pattern,), self.hear, registers=False)
 
     async def hear(self, event: Event, _: Delivery) -> None:
         """Note an event."""
@@ -178,7 +177,7 @@ async def test_another_of_the_same_name_begins_when_the_former_has_ended(
 
 
 async def test_a_group_that_was_dropped_does_not_come_back(process: Process) -> None:
-    """A further group that nobody registered, or that was dropped, is not registered by whoever runs it."""
+    """A group that another registers, and that is not there, or was dropped, is not registered by whoever runs it."""
     workspace, further = f"l{next(_numbers)}", Further()
     process.known.append(workspace)
     process.further[workspace] = [further.subscription]
@@ -205,17 +204,3 @@ async def test_who_cannot_say_ends_nothing(process: Process) -> None:
     await eventually(lambda: second.told)
     await process.say(one, "one")
     await eventually(lambda: first.told)
-
-
-async def test_workspaces_are_asked_by_turns(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With more workspaces than are asked at once each is asked in its turn."""
-    monkeypatch.setattr(listening_module, "ASKED_MAX", 2)
-    names, asked = [f"l{next(_numbers)}" for _ in range(5)], list[str]()
-
-    async def ask(workspace: str) -> list[Subscription]:
-        asked.append(workspace)
-        return []
-
-    process.listening.further = ask
-    process.known += names
-    await eventually(lambda: set(asked) == set(names))

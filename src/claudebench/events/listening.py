@@ -4,9 +4,8 @@ A workspace is joined when it is heard of, and told of by the process's tailer: 
 was written that one of the subscriptions wants, and by itself only every `POLL_S`. At most `GROUPS_MAX` groups run in
 a process; workspaces beyond are left out, which is logged. When it ends, all groups finish what has begun, together.
 
-`further` tells which subscriptions a workspace has besides, and may say otherwise the next time: it is asked once a
-second, for up to `ASKED_MAX` workspaces by turns. What is new begins, what is gone or another ends. Their groups are
-registered and dropped by whoever tells of them, never here: so none comes back that was dropped.
+`further` tells which subscriptions a workspace has besides, and may say otherwise the next time: it is asked at each
+look. What is new begins, what is gone or another ends.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING
 
 from claudebench.errors import ClaudeBenchError
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 GROUPS_MAX = 512
 LOOK_EVERY_S, POLL_S, FINISH_S, AGAIN_AFTER_S = 0.25, 2.0, 3.0, 5.0
-ASK_EVERY_S, ASKED_MAX = 1.0, 256
 _left_out = Sparse.to_log("error")
 _ended = Sparse.to_log("error")
 _untold = Sparse.to_log("error")
@@ -98,8 +96,6 @@ class Listening:
     further: Callable[[str], Awaitable[Sequence[Subscription]]] | None = None
     groups: dict[tuple[str, str], Group] = field(default_factory=dict)  # by workspace and name
     _told: dict[str, dict[str, Subscription]] = field(default_factory=dict)  # by workspace and name, of `further`
-    _ask_at: float = 0.0
-    _asked: int = 0
     _tasks: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
     _readers: dict[str, channel.Reader] = field(default_factory=dict)
 
@@ -122,13 +118,10 @@ class Listening:
                 await asyncio.wait(self._tasks.values())
 
     async def _ask(self) -> None:
-        """Ask, once a second, what else there is in the workspaces whose turn it is."""
-        if not self.further or monotonic() < self._ask_at:
+        """Ask what else there is."""
+        if not self.further:
             return
-        known = self.known()
-        begin = self._asked if self._asked < len(known) else 0
-        asked = known[begin : begin + ASKED_MAX]
-        self._asked, self._ask_at = begin + len(asked), monotonic() + ASK_EVERY_S
+        asked = self.known()
         answers = await asyncio.gather(*map(self.further, asked), return_exceptions=True)
         for workspace, answer in zip(asked, answers, strict=True):
             if not isinstance(answer, BaseException):
@@ -184,8 +177,9 @@ class Listening:
             poll_s=POLL_S,
             finish_s=FINISH_S,
         )
-        is_told = name in self._told.get(workspace, {})
-        cursors = _Registered(self.cursors.connection, self.cursors.given_ms) if is_told else self.cursors
+        cursors = self.cursors
+        if not subscription.registers:
+            cursors = _Registered(cursors.connection, cursors.given_ms)
         group = self.groups[key] = Group(self.log, cursors, self.process, reader)
         task = self._tasks[key] = asyncio.create_task(self._take_part(group, key), name=f"group {name} of {workspace}")
         task.add_done_callback(lambda _: self._forget(key))

@@ -168,7 +168,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A handler and what it was declared with, in this process."""
+    """A handler and what it was declared with, in this process.
+
+    `registers` is False where somebody else registers and drops its group, so that none comes back that was dropped.
+    """
 
     group: str
     patterns: tuple[str, ...]
@@ -177,6 +180,7 @@ class Subscription:
     backoff: Backoff = Backoff()
     timeout_s: float = 30.0
     partitions: int = PARTITIONS
+    registers: bool = True
     figures: Figures = field(default_factory=Figures, compare=False)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), compare=False)
 
