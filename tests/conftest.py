@@ -35,7 +35,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server for all tests that do it no harm, each in a workspace of its own."""
-    async with serve(tmp_path_factory.mktemp("shared") / "data") as running:
+    allowed = ("--webhook-allow", "127.0.0.1,hooks.corp.example")
+    async with serve(tmp_path_factory.mktemp("shared") / "data", *allowed) as running:
         yield running
 
 

@@ -108,6 +108,14 @@ from claudebench.tasks.recorded import TaskRecord
 from claudebench.tasks.retention import Retention
 from claudebench.tasks.store import TaskStore
 from claudebench.telemetry.sparse import Sparse
+from claudebench.webhooks import events as webhook_events
+from claudebench.webhooks import examples as webhook_examples
+from claudebench.webhooks import handlers as webhook_handlers
+from claudebench.webhooks import store as webhook_store
+from claudebench.webhooks.address import Allowed
+from claudebench.webhooks.delivering import Webhooks
+from claudebench.webhooks.sending import Sender
+from claudebench.webhooks.store import WebhookStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +136,7 @@ COMMANDS = (
     *system_records.COMMANDS,
     *system_patterns.COMMANDS,
     *audit_handlers.COMMANDS,
+    *webhook_handlers.COMMANDS,
     *openrpc.COMMANDS,
 )
 SCRIPTS = (
@@ -146,6 +155,7 @@ SCRIPTS = (
     *event_cursor.SCRIPTS,
     *event_letters.SCRIPTS,
     *event_trim.SCRIPTS,
+    *webhook_store.SCRIPTS,
 )
 TOLD = {
     **task_examples.TOLD,
@@ -156,6 +166,7 @@ TOLD = {
     **system_records.TOLD,
     **system_patterns.TOLD,
     **audit_examples.TOLD,
+    **webhook_examples.TOLD,
 }
 EVENTS = (
     *task_events.EVENTS,
@@ -167,6 +178,7 @@ EVENTS = (
     *REFUSAL_EVENTS,
     *audit_handlers.EVENTS,
     *system_patterns.EVENTS,
+    *webhook_events.EVENTS,
 )
 CATALOGUE = Catalogue(EVENTS)
 _guard_error, _link_error = Sparse.to_log("error"), Sparse.to_log("error")
@@ -193,6 +205,7 @@ class App:
         self.spool: Spool
         self.tailer: Tailer
         self.listening: Listening
+        self.webhooks: Webhooks
         self.sockets_open: Callable[[], Counter[str]] = Counter  # the doors know
         self.refusals: Refusals | None = None
         self.chain: Chain
@@ -227,6 +240,7 @@ class App:
                 self.settings.database_url, self.data_dir.path, embedded=not self.settings.redis_url
             )
             self._apps = load_apps(self.settings.app, {command.name for command in COMMANDS}, is_hook)
+            sender = Sender(Allowed.of(self.settings.webhook_allow), masked)
             address = await self._store_address()
             self.connection = Connection(address, SCRIPTS)
             if self._store:
@@ -248,7 +262,7 @@ class App:
             await self._meet_record(workspaces)
             if self.projector:
                 self.connection.first = self.projector.first
-            self._compose(workspaces, following, PubSub(address))
+            self._compose(workspaces, following, PubSub(address), sender)
         except BaseException:
             await self.stop()
             raise
@@ -344,7 +358,7 @@ class App:
         projecting = asyncio.create_task(self.projector.run(), name="projector")
         self._open.push_async_callback(_end, projecting)
 
-    def _compose(self, workspaces: Workspaces, following: Connection, pubsub: PubSub) -> None:
+    def _compose(self, workspaces: Workspaces, following: Connection, pubsub: PubSub, sender: Sender) -> None:
         facts = EventLog(self.connection, Catalogue((*EVENTS, *self._apps.events)))
         self.tailer = Tailer(facts, following)
         self.observer = observer = Observer(
@@ -379,6 +393,8 @@ class App:
             Record: Record(self.projector),
             Api: self.api,
             Audit: Audit(self.trail, self.projector),
+            Sender: sender,
+            WebhookStore: WebhookStore(self.connection),
         }
         stores |= self._apps.stores(self.connection)
         for subscriber in self._apps.subscribers:
@@ -404,7 +420,8 @@ class App:
         self._open.callback(trimming.cancel)
 
     def _listen(self, facts: EventLog, stores: dict[type, Any], pubsub: PubSub) -> None:
-        """Let the subscribers of apps be told; they are the first to end."""
+        """Let the subscribers of apps be told, and the webhooks; they are the first to end."""
+        self.webhooks = Webhooks(stores[WebhookStore], stores[Sender])
         leases = Leases(self.connection, self._given_ms)
         means = Means(facts, stores[Cursors], stores[DeadLetters], leases, self.tailer, pubsub, self.process, masked)
         self.listening = Listening(
@@ -413,6 +430,7 @@ class App:
             stores[Seams],
             stores[Workspaces].known,
             stores[Migration].go_on,
+            self.webhooks.subscriptions,
         )
         listening = asyncio.create_task(self.listening.run(), name="subscribers")
         self._open.push_async_callback(_end, listening)

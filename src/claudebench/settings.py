@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         default=False, description="take a database for the record of a store that lost everything; for one start"
     )
     app: str = Field("", description="modules, comma-separated, whose handlers and hooks join this server")
+    webhook_allow: str = Field(
+        "", description="hosts and networks, comma-separated, that webhooks may reach besides the public Internet"
+    )
     token: str | None = Field(None, min_length=16, description="bearer token that every call must carry")
 
     @field_validator("redis_url")

@@ -15,7 +15,7 @@ from claudebench.events.cursor import Cursors, Mark
 from claudebench.events.group import Group, Reader
 from claudebench.events.letters import DeadLetters
 from claudebench.events.log import EventLog
-from claudebench.events.subscriber import AT_ONCE, Backoff, Delivering, Delivery, Subscription
+from claudebench.events.subscriber import AT_ONCE, Backoff, Delivering, Delivery, NotNow, Subscription
 from claudebench.store.connection import Address, Connection
 from claudebench.store.origin import Origin
 from claudebench.testing import eventually
@@ -269,3 +269,24 @@ async def test_a_group_lets_what_has_begun_end(told: Told) -> None:
     assert told.handled == ["one"]
     (lag,) = await told.cursors.lag(told.workspace, "g")
     assert (lag.position, lag.holder) == (one, "")
+
+
+async def test_who_says_not_now_is_asked_later(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that says for how long a further try is no use is left alone so long, within bounds."""
+    slept = list[float]()
+    sleep = asyncio.sleep
+
+    async def noting(delay: float) -> None:
+        slept.append(delay)
+        await sleep(0)
+
+    async def refuse(_event: Event, _delivery: Delivery) -> None:
+        raise NotNow("not now", after_s=[7.0, 1e9][len(slept)])
+
+    monkeypatch.setattr(asyncio, "sleep", noting)
+    told.subscription = Subscription("g", MINE, refuse, 2, QUICK, partitions=1)
+    (id_,) = await told.say("one")
+    event = (await told.log.page(told.workspace, "", 1)).events[0]
+    assert event.id == id_
+    assert await told.delivering().deliver(event) == "dead"
+    assert slept[:2] == [7.0, 3600.0]

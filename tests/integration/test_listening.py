@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.serving import Process
 
+from claudebench.errors import Unavailable
 from claudebench.events import hybrid as hybrid_module
 from claudebench.events.subscriber import Delivery, Subscription
 from claudebench.testing import eventually
@@ -29,6 +31,15 @@ class Hearing(Process):
         """Take where the store listens."""
         self.told: list[tuple[str, str]] = []
         super().__init__(socket, "here", [Subscription("g", ("x.test.*",), self.hear)])
+        self.further: dict[str, list[Subscription] | Unavailable] = {}
+        self.listening.further = self.ask
+
+    async def ask(self, workspace: str) -> list[Subscription]:
+        """Say what else there is in a workspace."""
+        found = self.further.get(workspace, [])
+        if isinstance(found, Unavailable):
+            raise found
+        return found
 
     async def hear(self, event: Event, delivery: Delivery) -> None:
         """Note an event."""
@@ -72,3 +83,99 @@ async def test_a_process_that_ends_lets_everything_go(process: Hearing) -> None:
     lags = await process.cursors.lag(workspace, "g")
     assert {each.holder for each in lags} == {""}
     assert len({each.position for each in lags}) > 1, "the event counts as handled in its partition"
+
+
+class Further:
+    """A subscription that is not there all the time, and what it was told."""
+
+    def __init__(self, pattern: str = "x.test.*") -> None:
+        """Take what it wants."""
+        self.told: list[str] = []
+        self.hangs = False
+        self.subscription = Subscription("f", (pattern,), self.hear, registers=False)
+
+    async def hear(self, event: Event, _: Delivery) -> None:
+        """Note an event."""
+        self.told.append(event.subject)
+        if self.hangs:
+            await asyncio.Event().wait()
+
+
+async def test_what_comes_later_is_told_and_ends_when_it_is_gone(process: Hearing) -> None:
+    """What is told of later gets its events, beside the others; once it is told of no more it holds nothing."""
+    workspace, further = f"l{next(_numbers)}", Further(pattern="x.other.*")
+    process.known.append(workspace)
+    await process.cursors.register(workspace, "f")
+    process.further[workspace] = [further.subscription]
+    await eventually(lambda: is_served(process, workspace))
+    await eventually(lambda: is_held(process, workspace))
+    for subject in ("one", "two"):
+        await process.say(workspace, subject, "x.other.said")
+        await eventually(partial(further.told.__contains__, subject))
+    process.further[workspace] = []
+    await eventually(lambda: not is_served(process, workspace))
+    await process.say(workspace, "three")
+    await eventually(lambda: (workspace, "three") in process.told)
+
+    assert further.told == ["one", "two"]
+    assert {each.holder for each in await process.cursors.lag(workspace, "f")} == {""}
+
+
+def is_served(process: Hearing, workspace: str) -> bool:
+    """Whether the further group works here."""
+    place = process.listening.places.get(workspace)
+    return place is not None and "f" in place.groups
+
+
+async def is_held(process: Hearing, workspace: str) -> bool:
+    """Whether the further group holds its partitions."""
+    return {each.holder for each in await process.cursors.lag(workspace, "f")} == {"here"}
+
+
+async def test_another_of_the_same_name_begins_when_the_former_has_ended(
+    process: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was changed ends first, in the middle of an event too; then the new one takes that event, and the rest."""
+    monkeypatch.setattr(hybrid_module, "FINISH_S", 0.2)
+    workspace, former, new = f"l{next(_numbers)}", Further(), Further()
+    former.hangs = True
+    process.known.append(workspace)
+    await process.cursors.register(workspace, "f")
+    process.further[workspace] = [former.subscription]
+    await process.say(workspace, "one")
+    await eventually(lambda: former.told)
+    process.further[workspace] = [new.subscription]
+    await process.say(workspace, "two")
+
+    await eventually(lambda: {"one", "two"} <= set(new.told))
+    assert await is_held(process, workspace)
+
+
+async def test_a_group_that_was_dropped_does_not_come_back(process: Hearing) -> None:
+    """A group that another registers, and that is not there, or was dropped, is not registered by whoever runs it."""
+    workspace, further = f"l{next(_numbers)}", Further()
+    process.known.append(workspace)
+    process.further[workspace] = [further.subscription]
+    await process.say(workspace, "one")
+    await eventually(lambda: is_served(process, workspace))
+    await eventually(lambda: (workspace, "one") in process.told)
+
+    assert set(await process.cursors.groups(workspace)) == {"g"}
+    assert further.told == []
+
+
+async def test_who_cannot_say_ends_nothing(process: Hearing) -> None:
+    """While it cannot be asked what else there is, what was there goes on; other workspaces are asked none the less."""
+    one, two = f"l{next(_numbers)}", f"l{next(_numbers)}"
+    first, second = Further(), Further()
+    process.known += [one, two]
+    for workspace in (one, two):
+        await process.cursors.register(workspace, "f")
+    process.further[one] = [first.subscription]
+    await eventually(lambda: is_held(process, one))
+    process.further[one] = Unavailable()
+    process.further[two] = [second.subscription]
+    await process.say(two, "two")
+    await eventually(lambda: second.told)
+    await process.say(one, "one")
+    await eventually(lambda: first.told)

@@ -279,6 +279,7 @@ async def test_a_kill_right_behind_the_effect(tmp_path: Path) -> None:
         ("@on('task.*', timeout_s=0)\nasync def f(event): ...", "timeout_s lies in"),
         ("@on('Task')\nasync def f(event): ...", "a pattern is"),
         ("@on('task.*', group='record')\nasync def f(event): ...", "ClaudeBench's own"),
+        ("@on('task.*', group='webhook.wh-1')\nasync def f(event): ...", "ClaudeBench's own"),
         (
             "@on('task.*', group='a')\nasync def f(event): ...\n@on('hook.*', group='a')\nasync def g(event): ...",
             "two subscribers",

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 Index = dict[str, dict[str, int]]
 EVENTS_READ = 1_000_000
 EDITS = {"task.reopened", "task.updated", "task.awaited"}
-NO_INDEX = {"alive", "offline", "idemage", "holders", "dead_events_age", "retry"}
+NO_INDEX = {"alive", "offline", "idemage", "holders", "dead_events_age", "retry", "webhooks"}
 LETTERS_MAX = 10_000
-HASHES = {"sigs", "role", "evmeta", "groups", "group", "gaps", "dead_events", "dead_events_meta", "retrying"}
+WEBHOOKS_MAX = 16
+HASHES = {
+    "sigs", "role", "evmeta", "groups", "group", "gaps", "dead_events", "dead_events_meta", "retrying", "webhook",
+    "webhooks_meta",
+}  # fmt: skip
 _READ = """
 local out = {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
@@ -127,6 +131,7 @@ def problems_now(found: Snapshot, once_completed: set[str]) -> list[str]:
         *_presence(found),
         *_cursors(found),
         *_letters(found),
+        *_webhooks(found),
         *_events(found),
     ]
 
@@ -288,6 +293,20 @@ def _cursors(found: Snapshot) -> Iterator[str]:
     yield from (f"there is a gap of {key}, which is no cursor" for key in sorted(gaps - wanted))
     if found.events and number(found.events[0].position) <= number(found.trimmed):
         yield f"the log begins with {found.events[0].position} and says that it was cut up to {found.trimmed}"
+
+
+def _webhooks(found: Snapshot) -> Iterator[str]:
+    """Check that every webhook is listed, that its group is there while it is on, and that no event has a secret."""
+    listed = found.indexes.get("webhooks", {})
+    kept = {key.removeprefix("webhook:"): each for key, each in found.hashes.items() if key.startswith("webhook:")}
+    if listed.keys() != kept.keys() or len(kept) > WEBHOOKS_MAX:
+        yield f"the webhooks are {sorted(kept)}, and {sorted(listed)} are listed"
+    on = {f"webhook.{id_}" for id_, each in kept.items() if "off" not in each}
+    reading = {name for name in found.hashes.get("groups", {}) if name.startswith("webhook.wh-")}
+    if on != reading:
+        yield f"the webhooks {sorted(on)} are on, and the groups {sorted(reading)} read for them"
+    secrets = [each[name].encode() for each in kept.values() for name in ("secret", "former") if name in each]
+    yield from (f"{each.position} holds a secret" for each in found.events for secret in secrets if secret in each.raw)
 
 
 def _letters(found: Snapshot) -> Iterator[str]:

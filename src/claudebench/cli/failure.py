@@ -73,6 +73,8 @@ def _hint(error: ClaudeBenchError, data: dict[str, Any]) -> str:
             hint = REGISTER_HINT.format(data["instanceId"])
         case NotFound() if "task" in error.message:
             hint = "see what there is: claudebench task list"
+        case NotFound() if "webhook" in error.message:
+            hint = "see what there is: claudebench webhook list"
         case UnknownCommand():
             hint = "see them all: claudebench command list"
         case Stale() if "current" in data:

@@ -71,6 +71,13 @@ def up(
             help="Modules, comma-separated: @handler functions become commands, @hook functions join the guard."
         ),
     ] = None,
+    webhook_allow: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOSTS",
+            help="Hosts and networks, comma-separated, that webhooks may reach besides the public Internet.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the server in the foreground until it is interrupted."""
@@ -90,6 +97,7 @@ def up(
         max_memory=max_memory,
         rules=rules,
         app=app,
+        webhook_allow=webhook_allow,
     )
     serve.run(settings, json=json)
 

@@ -18,6 +18,10 @@ NOUNS = {
     "task": ("The ledger: tasks, each in the hands of at most one agent.", "claudebench task list --status pending"),
     "instance": ("The instances: workers, servers and agent sessions that registered.", "claudebench instance list"),
     "event": ("The log: every change, with who made it and when.", "claudebench event tail"),
+    "webhook": (
+        "Webhooks: URLs to which events are sent, signed; changes are the operator's.",
+        "claudebench webhook add https://hooks.example.com/tasks --events 'task.*'",
+    ),
     "audit": ("The audit: who did what, and whether that is whole; the operator's.", "claudebench audit verify"),
     "record": (
         "The record: everything that happened, in SQL, retired tasks included.",

@@ -249,3 +249,12 @@ def _share(each: dict[str, Any], *, bars: bool) -> Iterator[tuple[Any, ...]]:
     yield *row, "\u2588" * round(each["share"] * BAR_WIDTH)
     if claimed is not None:
         yield "", "", "", "", "\u2591" * round(claimed * BAR_WIDTH)
+
+
+def webhooks(answer: dict[str, Any]) -> None:
+    """Print the webhooks."""
+    table(("id", "state", "events", "retries", "url", "description"), map(_webhook, answer["webhooks"]))
+
+
+def _webhook(each: dict[str, Any]) -> tuple[Any, ...]:
+    return each["id"], each["state"], each["events"], each["retries"], each["url"], each["description"]

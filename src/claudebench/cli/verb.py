@@ -7,7 +7,7 @@ to import as everything else here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import Parameter, Signature
 from math import inf
@@ -23,7 +23,7 @@ from claudebench.cli.words import MEMBERS, object_of, value_of
 from claudebench.errors import ClaudeBenchError, InvalidParams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from claudebench.cli.client import Client
 
@@ -75,7 +75,10 @@ class Pages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """A command as a verb; the fields of its request that are `arguments` are given by their place."""
+    """A command as a verb; the fields of its request that are `arguments` are given by their place.
+
+    `meanings` says what fields are whose names mean something else in other requests.
+    """
 
     name: str
     command: str
@@ -85,6 +88,7 @@ class Verb:
     arguments: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     changes: bool = True
+    meanings: Mapping[str, str] = field(default_factory=dict)
     pages: Pages | None = None
     show: Callable[[Any], None] = show.record
 
@@ -179,11 +183,12 @@ class Place:
     schema: Schema
     is_argument: bool
     default: Any
+    meaning: str = ""
 
     @property
     def name(self) -> str:
-        """The name of the parameter."""
-        return "_".join(self.path)
+        """The name of the parameter; that of an argument is like no option's, such as --url."""
+        return "_".join(self.path) + "_" * self.is_argument
 
     @property
     def said(self) -> str:
@@ -220,7 +225,7 @@ class Place:
         return word if self.kind else value_of(word)
 
     def _help(self) -> str:
-        meaning = MEANINGS.get(self.path[-1], self.schema.get("description", ""))
+        meaning = self.meaning or MEANINGS.get(self.path[-1], self.schema.get("description", ""))
         bounds = [
             f"{self.schema[least]} to {self.schema[most]}{unit}"
             if least in self.schema
@@ -252,15 +257,15 @@ def _fields(verb: Verb) -> Iterator[Place]:
 def _places(type_: Any, verb: Verb, outer: tuple[str, ...] = ()) -> Iterator[Place]:
     import msgspec
 
-    for field in msgspec.structs.fields(type_):
-        path = (*outer, field.encode_name)
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from _places(field.type, verb, path)
+    for each in msgspec.structs.fields(type_):
+        path = (*outer, each.encode_name)
+        if isinstance(each.type, type) and issubclass(each.type, msgspec.Struct):
+            yield from _places(each.type, verb, path)
             continue
-        schema = msgspec.json.schema(field.type)
-        given = [each for each in schema.get("anyOf", (schema,)) if each.get("type") != "null"]
-        default = None if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
-        yield Place(path, given[0], path[0] in verb.arguments, default)
+        schema = msgspec.json.schema(each.type)
+        given = [one for one in schema.get("anyOf", (schema,)) if one.get("type") != "null"]
+        default = None if each.default in (msgspec.NODEFAULT, msgspec.UNSET) else each.default
+        yield Place(path, given[0], path[0] in verb.arguments, default, verb.meanings.get(path[-1], ""))
 
 
 # -- from words to an answer

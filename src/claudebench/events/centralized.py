@@ -186,6 +186,7 @@ class CentralizedEventBus:
             poll_s=POLL_S,
             finish_s=FINISH_S,
             epoch=self._service.epoch,
+            registers=subscription.registers,
             recent=self._means.recent(subscription, self._service.workspace),
         )
         return InOrderGroup(means.log, means.cursors, means.process, reader)

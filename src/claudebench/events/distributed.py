@@ -177,6 +177,7 @@ class DistributedEventBus:
             poll_s=POLL_S,
             finish_s=FINISH_S,
             epoch=self._service.epoch,
+            registers=subscription.registers,
             commits_at_once=False,
         )
         return LiveGroup(means.log, means.cursors, means.process, reader, means.losses)

@@ -106,10 +106,11 @@ class Reader:
     """What a group is: its name in a workspace, what handles its events, and under which bounds.
 
     `wants` tells by its type whether an event is for it at all; `letters` is where its retries wait; `poll_s` is how
-    often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way in
-    which events are delivered (`patterns/seam.py`), None where there is but one. `commits_at_once`: the store is told of
-    what is handled as soon as it can be, not only when the lease is renewed. `recent` returns what this process has read
-    of the log already, behind a position, or None: it is asked first by a group that was woken.
+    often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way
+    in which events are delivered (`patterns/seam.py`), None where there is but one. `commits_at_once`: the store is
+    told of what is handled as soon as it can be, not only when the lease is renewed. `recent` returns what this
+    process has read of the log already, behind a position, or None: it is asked first by a group that was woken.
+    `registers` is False where somebody else registers the group, and drops it.
     """
 
     workspace: str
@@ -124,6 +125,7 @@ class Reader:
     finish_s: float | None = 0.0
     epoch: int | None = None
     commits_at_once: bool = True
+    registers: bool = True
     recent: Callable[[str, int], Page | None] = _none
 
 
@@ -206,7 +208,7 @@ class Group:
 
     async def _register(self) -> None:
         reader = self._reader
-        while True:
+        while reader.registers:
             try:
                 await self._cursors.register(reader.workspace, reader.name, reader.partitions, reader.start)
             except (Unavailable, TimedOut):

@@ -54,6 +54,7 @@ class HybridEventBus:
             poll_s=POLL_S,
             finish_s=FINISH_S,
             epoch=self._service.epoch,
+            registers=subscription.registers,
             recent=self._means.recent(subscription, self._service.workspace),
         )
         return Group(means.log, means.cursors, means.process, reader)

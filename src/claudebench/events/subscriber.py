@@ -51,6 +51,15 @@ _gave_up = Sparse.to_log("error")
 _encode = msgspec.json.Encoder().encode
 
 
+class NotNow(Exception):
+    """A handler's word that its event cannot be handled now; before `after_s` seconds a further try is no use."""
+
+    def __init__(self, message: str, after_s: float = 0.0) -> None:
+        """Take what is wrong, and for how long."""
+        super().__init__(message)
+        self.after_s = min(after_s, DELAY_MAX_S)
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """How long to wait before a further try: `first_s`, doubled each time, at most `most_s`."""
@@ -161,7 +170,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A handler and what it was declared with, in this process."""
+    """A handler and what it was declared with, in this process.
+
+    `registers` is False where somebody else registers and drops its group, so that none comes back that was dropped.
+    """
 
     group: str
     patterns: tuple[str, ...]
@@ -170,6 +182,7 @@ class Subscription:
     backoff: Backoff = Backoff()
     timeout_s: float = 30.0
     partitions: int = PARTITIONS
+    registers: bool = True
     figures: Figures = field(default_factory=Figures, compare=False)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), compare=False)
 
@@ -223,7 +236,8 @@ class Delivering:
             self._note(event, error, tries)
             if tries > subscription.retries:
                 return await self._bury(event, mark, error, tries)
-            await asyncio.sleep(subscription.backoff.delay_s(tries))
+            later_s = error.after_s if isinstance(error, NotNow) else 0.0
+            await asyncio.sleep(max(subscription.backoff.delay_s(tries), later_s))
             await self._hold(mark)
 
     async def _timed(self, event: Event, mark: Mark | None, tries: int) -> BaseException | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from claudebench.rpc.context import Runner
 
 RESERVED = frozenset({"record"})
+RESERVED_PREFIX = "webhook.wh-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Subscriber:
         Raises:
             SettingsError: it names what, and the nearest that there is.
         """
-        if self.on.group in reserved:
+        if self.on.group in reserved or self.on.group.startswith(RESERVED_PREFIX):
             raise SettingsError(f"{self.source}: {self.place}: the group {self.on.group!r} is ClaudeBench's own")
         for pattern in self.on.patterns:
             if not catalogue.knows(pattern):

@@ -123,6 +123,14 @@ KEYS: dict[str, Key] = {
             "seq, id, mac, key: the newest row of the audit that the record holds; from:<row> -> the key from there on",
         ),
         Key("auditkeys", "auditkeys", "set", "under `_`: the ids of the keys that signed audits of this store"),
+        Key("webhooks", "webhooks", "zset", "id -> its number: the webhooks, at most 16"),
+        Key(
+            "webhook",
+            "webhook:{id}",
+            "hash",
+            "doc (JSON, opaque to Lua), createdMs; secret; former, which signs too until formerMs; off, offMs",
+        ),
+        Key("webhookmeta", "webhooks_meta", "hash", "seq of the ids; version, the position of the last change"),
         Key("workspaces", "workspaces", "set", "under `_`: the workspaces that were ever entered, at most 10,000"),
     )
 }

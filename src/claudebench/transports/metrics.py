@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from claudebench.app import App
     from claudebench.events.listening import Listening
+    from claudebench.events.subscriber import Figures
     from claudebench.record.projector import Projector
 
 QUANTILES = (0.5, 0.95, 0.99)
@@ -39,6 +40,7 @@ class _Figures:
         self._sockets = app.observer.sockets()
         self._projector = app.projector
         self._listening = app.listening
+        self._webhooks = app.webhooks.figures
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family (prometheus_client calls this)."""
@@ -58,6 +60,7 @@ class _Figures:
         yield self._failures()
         yield from _subscribers(self._listening)
         yield from _deliveries(self._listening)
+        yield from _webhooks(self._webhooks)
         yield from self._socket_figures()
         seconds = SummaryMetricFamily(
             "claudebench_command_seconds", "Duration of commands", labels=["command", "pattern"]
@@ -155,6 +158,17 @@ def _deliveries(listening: Listening) -> Iterator[Metric]:
     lost.add_metric(["dropped"], listening.means.losses.dropped)
     lost.add_metric(["interrupted"], listening.means.losses.interruptions)
     yield lost
+
+
+def _webhooks(figures: Figures) -> Iterator[Metric]:
+    for name, meaning in (
+        ("handled", "Events that receivers of webhooks took"),
+        ("failed", "Tries to send an event to a webhook that failed"),
+        ("dead", "Events that webhooks gave up on"),
+    ):
+        family = CounterMetricFamily(f"claudebench_webhook_{name}", meaning)
+        family.add_metric([], getattr(figures, name))
+        yield family
 
 
 def _record(projector: Projector) -> Iterator[Metric]:
