@@ -203,6 +203,19 @@ async def test_retry_after_is_kept_to(hooks: Hooks, status: str) -> None:
     assert one.id == two.id
 
 
+@pytest.mark.parametrize(("way", "tries"), [("centralized", 2), ("distributed", 1)])
+async def test_every_way_to_deliver_sends(hooks: Hooks, way: str, tries: int) -> None:
+    """Webhooks are served in the other ways to deliver events too; distributed makes one try."""
+    await hooks.add(retries=1)
+    await hooks.operator.call("pattern.switch", seam="events", to=way)
+    hooks.to.answer = lambda got: BROKEN if got.subject == "bad" else "200 OK"
+    await hooks.say("bad", *(f"s{n}" for n in range(8)))
+
+    (letter,) = await eventually(hooks.dead)
+    assert letter["tries"] == tries
+    await eventually(lambda: len(set(hooks.to.subjects())) == 9)
+
+
 async def test_a_redirect_is_not_followed(hooks: Hooks) -> None:
     """A receiver that points elsewhere did not take the event, and nobody goes there."""
     async with receiver() as other:
