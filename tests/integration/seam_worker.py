@@ -35,7 +35,7 @@ SEAM = "events"
 NAMES = ("centralized", "distributed", "hybrid")
 WORK_S = 0.02
 SECRET = "hunter22"
-TIMING = Timing(lease_ms=1_000, tick_s=0.03, look_s=0.1, drain_s=0.5, verify_s=0.5, stop_s=0.3)
+TIMING = Timing(lease_ms=1_000, tick_s=0.03, look_s=0.1, drain_s=0.5, verify_s=2.0, stop_s=0.3)
 BOUNDS = Bounds(lease_ms=600, tick_s=0.02, drain_max_s=5, verify_max_s=5)
 HISTORY = Key("history", "x:test:history:{what}", "list", "what was done")
 TEXT = """-- enter: what a strategy does comes into the history, unless it is of a lower epoch than was begun.
