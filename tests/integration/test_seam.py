@@ -413,7 +413,13 @@ async def test_what_is_in_force_is_not_switched_to(crew: Crew) -> None:
 
 
 async def test_a_seam_without_members_is_switched_at_once(crew: Crew) -> None:
-    """Nobody is waited for; who comes later runs what is in force."""
+    """Nobody is waited for whose lease is over; who comes later runs what is in force."""
+    await crew.seams.follow(crew.workspace, SEAM, "gone", 1, Place())
+
+    async def is_over() -> bool:
+        return not (await crew.view()).members
+
+    await eventually(is_over)
     assert (await crew.switch(B)).is_completed
     crew.sit("a")
     await crew.runs(B, "a")
@@ -494,6 +500,24 @@ async def test_who_leaves_is_not_waited_for(crew: Crew) -> None:
     assert await crew.all_run(C, "a")
     assert (await crew.did())[-1].what in {"stop", "work"}
     assert (await crew.switch(A)).is_completed
+
+
+async def test_who_ends_and_cannot_stop_is_waited_for(crew: Crew) -> None:
+    """It does not leave while its strategy may run: the others wait until its lease is over."""
+    crew.sit("a")
+    await crew.runs(C, "a")
+    await crew.fault("a hang stop")
+    crew.tasks["a"].cancel()
+    with suppress(asyncio.CancelledError):
+        await crew.tasks["a"]
+
+    assert [each.process for each in (await crew.view()).members] == ["a"]
+    await crew.mend()
+
+    async def has_stopped() -> bool:
+        return (await crew.did())[-1].what == "stop"
+
+    await eventually(has_stopped)
 
 
 async def test_the_first_member_says_what_the_default_is(crew: Crew) -> None:
