@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from claudebench.app import SCRIPTS
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 SEAM = "events"
 NAMES = ("centralized", "distributed", "hybrid")
-WORK_S = 0.02
+WORK_S = 0.05
 SECRET = "hunter22"
-TIMING = Timing(lease_ms=1_000, tick_s=0.03, look_s=0.1, drain_s=0.5, verify_s=0.5, stop_s=0.3)
-BOUNDS = Bounds(lease_ms=600, tick_s=0.02, drain_max_s=5, verify_max_s=5)
+BRIEF_MS, LONG_MS = 1_000, 30_000  # the lease of who is to be missed soon, and of who is not to be, on a busy machine
+TIMING = Timing(tick_s=0.05, look_s=0.1, drain_s=1.0, verify_s=2.0, stop_s=0.3)
+BOUNDS = Bounds(lease_ms=BRIEF_MS, tick_s=0.03)
 HISTORY = Key("history", "x:test:history:{what}", "list", "what was done")
 TEXT = """-- enter: what a strategy does comes into the history, unless it is of a lower epoch than was begun.
 -- uses  refuse
@@ -161,9 +162,9 @@ def make_all(connection: Connection, workspace: str, process: str) -> dict[str, 
     return {name: made(name) for name in NAMES}
 
 
-def seat_of(connection: Connection, workspace: str, process: str, timing: Timing = TIMING) -> Seat:
+def seat_of(connection: Connection, workspace: str, process: str, lease_ms: int = LONG_MS) -> Seat:
     """Return a seat that leads on what nobody leads."""
-    seams = Seams(connection)
+    seams, timing = Seams(connection), replace(TIMING, lease_ms=lease_ms)
     lead = Migration(seams, Leases(connection), process, BOUNDS).go_on
     return Seat(
         seams, workspace, SEAM, process, make_all(connection, workspace, process), lead=lead, mask=masked, timing=timing
@@ -175,15 +176,15 @@ def masked(text: str) -> str:
     return text.replace(SECRET, "***")
 
 
-def take_part(socket: str, workspace: str, process: str) -> None:
+def take_part(socket: str, workspace: str, process: str, lease_ms: int) -> None:
     """Be a member until SIGTERM."""
-    asyncio.run(_take_part(socket, workspace, process))
+    asyncio.run(_take_part(socket, workspace, process, lease_ms))
 
 
-async def _take_part(socket: str, workspace: str, process: str) -> None:
+async def _take_part(socket: str, workspace: str, process: str, lease_ms: int) -> None:
     connection = Connection(Address(socket=socket), ALL_SCRIPTS)
     await connection.open()
-    running = asyncio.create_task(seat_of(connection, workspace, process).run())
+    running = asyncio.create_task(seat_of(connection, workspace, process, lease_ms).run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with suppress(asyncio.CancelledError):
         await running
@@ -198,5 +199,7 @@ def lead(socket: str, workspace: str, target: str, halts: str) -> None:
 async def _lead(socket: str, workspace: str, target: str, halts: str) -> None:
     connection = Connection(Address(socket=socket), ALL_SCRIPTS)
     await connection.open()
-    migration = Migration(Halting(connection, halts=halts), Leases(connection), "leader", BOUNDS)
+    migration = Migration(
+        Halting(connection, halts=halts), Leases(connection), "leader", replace(BOUNDS, lease_ms=LONG_MS)
+    )
     await migration.switch(Origin(workspace), SEAM, target)

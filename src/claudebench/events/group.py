@@ -3,8 +3,7 @@
     hold     every third of the lease: take, and give back what is beyond the share, each between two events
     read     page by page from the lowest place of all that is held; a partition takes what is behind its own place
     handle   one event at a time; what the handler raises is retried in place, so that nothing overtakes it
-    commit   all partitions that moved on, in one step, as soon as the store has answered the step before; and with the
-             lease, where nothing of a partition came by
+    commit   all partitions that moved on, in one step, every `COMMIT_EVERY_S`; where nothing came by, with the lease
 
 Nothing is begun under a lease that may be over by this process's own clock: after a pause the partition waits until the
 store has said again whose it is. What had begun before is refused when it commits, or marks (`Mark`), if another took
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 LEASE_MS = 5_000
 PAGE, QUEUE_MAX = 200, 1_000
-POLL_S = 0.1
+POLL_S, COMMIT_EVERY_S = 0.1, 0.02
 BACKOFF_S = (0.05, 0.2, 1.0, 5.0)
 _failed = Sparse.to_log("error")
 
@@ -106,11 +105,11 @@ class Reader:
     """What a group is: its name in a workspace, what handles its events, and under which bounds.
 
     `wants` tells by its type whether an event is for it at all; `letters` is where its retries wait; `poll_s` is how
-    often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way
-    in which events are delivered (`patterns/seam.py`), None where there is but one. `commits_at_once`: the store is
-    told of what is handled as soon as it can be, not only when the lease is renewed. `recent` returns what this
-    process has read of the log already, behind a position, or None: it is asked first by a group that was woken.
-    `registers` is False where somebody else registers the group, and drops it.
+    often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way in
+    which events are delivered (`patterns/seam.py`), None where there is but one. `commits_at_once`: the store is told
+    soon after an event is handled, not only when the lease is renewed. `recent` returns what this process has read of
+    the log already, behind a position, or None: it is asked first by a group that was woken. `registers` is
+    False where somebody else registers the group, and drops it.
     """
 
     workspace: str
@@ -429,6 +428,7 @@ class Group:
             self._moved.clear()
             held = self.held.values()
             await self._commit({each: each.handled for each in held if number(each.handled) > number(each.committed)})
+            await asyncio.sleep(COMMIT_EVERY_S)
 
     async def _commit(self, places: dict[Partition, str]) -> None:
         """Tell the store how far partitions are; one that is away is told next time."""

@@ -15,6 +15,7 @@ import asyncio
 import itertools
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
@@ -67,10 +68,10 @@ _message = msgspec.json.Decoder(Push | Working | Told)
 
 @dataclass(slots=True)
 class _Asked:
-    """A push that waits for its answer."""
+    """A push that waits for its answer, and when its process was last heard."""
 
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    heard_s: float = field(default_factory=monotonic)
 
 
 class Pushing:
@@ -88,6 +89,8 @@ class Pushing:
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
         self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._handled: dict[int, Push] = {}  # those that were pushed here and are being handled
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def channel(self) -> str:
@@ -101,6 +104,7 @@ class Pushing:
             Unavailable: the store does not answer.
         """
         await self._means.pubsub.hear(self.channel, self._hear)
+        self._watching = asyncio.create_task(self._watch(), name="pushes")
 
     async def finish(self) -> None:
         """Wait until what was pushed to us is handled."""
@@ -110,6 +114,8 @@ class Pushing:
     def end(self) -> None:
         """Hear nobody any more; what is being handled is given up."""
         self._means.pubsub.leave(self.channel)
+        if self._watching:
+            self._watching.cancel()
         for task in self._running.values():
             task.cancel()
 
@@ -140,21 +146,22 @@ class Pushing:
             pushed = Push(number, self._means.process, mark, event)
             if not await self._say(process, pushed):
                 return NOT_HERE
-            await self._heard_of(asked)
-            return asked.answer.result()
+            return await asked.answer
         finally:
             del self._asked[number]
 
-    async def _heard_of(self, asked: _Asked) -> None:
-        while not asked.answer.done():
-            asked.heard.clear()
-            try:
-                async with asyncio.timeout(SILENCE_MAX_S):
-                    await asked.heard.wait()
-            except TimeoutError:
-                raise Stale("the process that was to handle the event fell silent") from None
+    async def _watch(self) -> None:
+        """Tell every notifier that its pushes are being handled; give up those of ours of which nobody tells."""
+        while True:
+            await asyncio.sleep(WORKING_EVERY_S)
+            with suppress(ClaudeBenchError):
+                words = [self._say(push.notifier, Working(push.number)) for push in self._handled.values()]
+                await asyncio.gather(*words, return_exceptions=True)
+            for asked in self._asked.values():
+                if monotonic() > asked.heard_s + SILENCE_MAX_S and not asked.answer.done():
+                    asked.answer.set_exception(Stale("the process that was to handle the event fell silent"))
 
-    def _say(self, process: str, message: Push | Working | Told) -> Awaitable[int]:
+    def _say(self, process: str, message: Push | Working | Told) -> asyncio.Future[int]:
         return self._means.log.connection.command("PUBLISH", self._channel_of(process), _encode(message))
 
     def _channel_of(self, process: str) -> str:
@@ -169,7 +176,7 @@ class Pushing:
         if isinstance(message, Push):
             self._take(message)
         elif asked := self._asked.get(message.number):
-            asked.heard.set()
+            asked.heard_s = monotonic()
             if isinstance(message, Told) and not asked.answer.done():
                 asked.answer.set_result(message.answer)
 
@@ -185,19 +192,13 @@ class Pushing:
     async def _answer(self, push: Push, former: asyncio.Task[None] | None) -> None:
         if former:
             await asyncio.wait((former,))
-        working = asyncio.create_task(self._keep_telling(push), name="working")
+        self._handled[id(push)] = push
         try:
             answer = await self._handle(push)
         finally:
-            working.cancel()
+            del self._handled[id(push)]
         with suppress(ClaudeBenchError):
             await self._say(push.notifier, Told(push.number, answer))
-
-    async def _keep_telling(self, push: Push) -> None:
-        while True:
-            await asyncio.sleep(WORKING_EVERY_S)
-            with suppress(ClaudeBenchError):
-                await self._say(push.notifier, Working(push.number))
 
     async def _handle(self, push: Push) -> Answer:
         delivering = self._handling(push.mark.group)

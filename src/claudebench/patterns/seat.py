@@ -105,7 +105,7 @@ class Seat:
         self._woken.set()
 
     async def run(self) -> None:
-        """Take part until it is cancelled; then stop what runs, and leave."""
+        """Take part until it is cancelled; then stop what runs, and leave; what does not stop counts for its lease."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name=f"follow {self._seam}")
@@ -115,9 +115,9 @@ class Seat:
             if self._leading:
                 self._leading.cancel()
                 await asyncio.wait((self._leading,))
-            await self._try_to_stop()
-            with suppress(ClaudeBenchError):
-                await self._seams.leave(self._workspace, self._seam, self._process)
+            if await self._try_to_stop():
+                with suppress(ClaudeBenchError):
+                    await self._seams.leave(self._workspace, self._seam, self._process)
 
     # -- following
 
@@ -139,11 +139,8 @@ class Seat:
     async def _look(self) -> None:
         asked_s, lease_ms = monotonic(), self._timing.lease_ms
         word = await self._seams.follow(self._workspace, self._seam, self._process, lease_ms, self.place)
-        until_s = asked_s + lease_ms / 1000
-        if until_s <= monotonic():
-            return
         former, was_trusted = self.word, self.is_trusted
-        self.word, self._until_s = word, until_s
+        self.word, self._until_s = word, asked_s + lease_ms / 1000
         self._renewed.set()
         if not was_trusted or former is None or (former.epoch, former.phase) != (word.epoch, word.phase):
             self._changed.set()
@@ -214,7 +211,7 @@ class Seat:
         self._note(Place(word.epoch))
         try:
             running = self._running = self._made(word)
-            await self._within(self._timing.verify_s, _start(running.strategy))
+            await self._within(self._timing.verify_s, self._start(running.strategy))
         except Changed:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the strategy does not work here
@@ -225,6 +222,13 @@ class Seat:
         else:
             running.works = True
             self._note(Place(word.epoch, State.RUNNING))
+
+    async def _start(self, strategy: Strategy) -> None:
+        """Start and verify, unless the word was overtaken while the former strategy was stopped."""
+        if self._changed.is_set() or not self.is_trusted:
+            raise Changed
+        await strategy.start()
+        await strategy.verify()
 
     def _made(self, word: Word) -> Running:
         if word.strategy not in self._make:
@@ -288,11 +292,6 @@ class Seat:
             if not task.done():
                 task.cancel()
                 await asyncio.wait((task,), timeout=CANCEL_WITHIN_S)
-
-
-async def _start(strategy: Strategy) -> None:
-    await strategy.start()
-    await strategy.verify()
 
 
 def _retrieve(task: asyncio.Task[None]) -> BaseException | None:
