@@ -135,8 +135,9 @@ class CursorMachine(RuleBasedStateMachine):
         """Let somebody release what it once took."""
         if self.believed:
             group, holder, cursor = some(self.believed, who)
-            self.wait(self.cursors.release(self.workspace, Mark(group, cursor.partition, holder, cursor.fence, "")))
-            self.plain.release(group, cursor.partition, holder, cursor.fence)
+            mark = Mark(group, cursor.partition, holder, cursor.fence, "")
+            self.wait(self.cursors.release(self.workspace, mark))
+            self.plain.release(mark)
 
     @rule(group=st.sampled_from(list(GROUPS)), holder=st.sampled_from(HOLDERS))
     def leave(self, group: str, holder: str) -> None:
