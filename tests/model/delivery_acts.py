@@ -47,7 +47,7 @@ ACTS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
     "say": (4, {"count": st.integers(1, 3), "key": st.sampled_from(KEYED)}),
     "take": (5, {"who": _who, "group": _group, "ago": _seldom}),
     "join": (4, {"who": _who}),
-    "commit": (4, {"ago": _ago, "what": _ago}),
+    "commit": (5, {"ago": _ago, "what": _ago, "who": st.sampled_from(("",) * 9 + PROCESSES)}),
     "release": (2, {"ago": _ago, "what": st.one_of(st.none(), _ago)}),
     "leave": (1, {"who": _who, "group": _group}),
     "have_effect": (3, {"ago": _ago, "what": _ago}),

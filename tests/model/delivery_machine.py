@@ -152,6 +152,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.events: list[tuple[str, str]] = []
         self.seen: Seen | None = None
         self.ways: dict[int, str] = {}
+        self.misreported: set[str] = set()  # of whom the store heard last what was true before
         self.unreleased: set[tuple[str, int]] = set()
         self.passed: defaultdict[tuple[str, int, int], set[str]] = defaultdict(set)
         self.marked: Counter[tuple[str, str]] = Counter()
@@ -228,11 +229,11 @@ class DeliveryMachine(RuleBasedStateMachine):
         for group in GROUPS:
             self.take(who, group, 1)
 
-    def commit(self, ago: int, what: int) -> None:
-        """Let somebody commit, as it once took it, something that was written."""
+    def commit(self, ago: int, what: int, who: str) -> None:
+        """Let somebody commit, as it once took it, or as another did, something that was written."""
         if self.believed:
             belief = some(self.believed, ago)
-            self.commit_as(belief, some(self.written, what))
+            self.commit_as(belief._replace(holder=who or belief.holder), some(self.written, what))
 
     def commit_as(self, belief: Belief, position: str) -> None:
         """Let somebody commit an event or a retry."""
@@ -332,6 +333,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         """Let a member note where it is, and read the word."""
         process = self.processes[who]
         word = self.follow(who, process.come(state, self.elapsed_ms))
+        self.misreported.discard(who)
         process.read(word, self.elapsed_ms + MEMBER_MS)
         self.words.append(word)
 
@@ -344,6 +346,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def tell_late(self, who: str, ago: int) -> None:
         """Let the store hear once more, or late, where a member was; the answer reaches nobody."""
         self.follow(who, some(self.processes[who].told, ago))
+        self.misreported.add(who)
 
     def follow(self, who: str, place: Place) -> Word:
         """Let a process be a member at a place."""
@@ -442,13 +445,15 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert set(now.marked.values()) <= {1}, f"an effect was had twice: {now.marked}"
 
     def one_strategy_runs(self, now: Seen) -> None:
-        """An epoch has one strategy, and members that run and trust their word run one strategy."""
+        """An epoch has one strategy, and live members that noted that they run, or do run, run one strategy."""
         word = now.view.word
         if word.is_to_run:
             assert self.ways.setdefault(word.epoch, word.strategy) == word.strategy, "an epoch has two strategies"
-        running = [each for each in self.processes.values() if each.runs(self.elapsed_ms)]
-        assert {each.name for each in running} <= {each.process for each in now.view.members}, "who runs is no member"
-        strategies = {self.ways[each.place.epoch] for each in running}
+        running = {each.name: each.place for each in self.processes.values() if each.runs(self.elapsed_ms)}
+        assert running.keys() <= {each.process for each in now.view.members}, "who runs is no member"
+        noted = {each.process: each.place for each in now.view.members if each.process not in self.misreported}
+        places = [*running.values(), *(place for place in noted.values() if place.state is State.RUNNING)]
+        strategies = {self.ways[place.epoch] for place in places}
         assert len(strategies) <= 1, f"{strategies} run at once"
 
     # -- comparing
@@ -457,7 +462,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         """Compare all that can be read, and ask for what was promised."""
         found, view, *groups = self.wait(self._all())
         self.compare_log(found)
-        wrong = [*invariants._cursors(found), *invariants._letters(found), *invariants._events(found)]
+        wrong = [*invariants._cursors(found), *invariants._letters(found), *invariants._seams(found)]
+        wrong += invariants._events(found)
         assert not wrong, wrong
         for group, shown in zip(GROUPS, groups, strict=True):
             self.compare_group(group, *shown)

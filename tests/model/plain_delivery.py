@@ -137,11 +137,15 @@ class PlainDelivery(PlainCursors):
 
     def follow(self, process: str, lease_ms: int, place: Place) -> Word:
         """Be a member."""
+        self.expire()
+        self.members[process], self.places[process] = self.now_ms + lease_ms, place
+        return self.word
+
+    def expire(self) -> None:
+        """Forget whose membership is over."""
         longest_ms = self.now_ms + MEMBER_MAX_MS
         self.members = {who: min(until, longest_ms) for who, until in self.members.items() if until > self.now_ms}
         self.places = {who: kept for who, kept in self.places.items() if who in self.members}
-        self.members[process], self.places[process] = self.now_ms + lease_ms, place
-        return self.word
 
     def leave_seam(self, process: str) -> None:
         """Be a member no more."""
@@ -182,6 +186,7 @@ class PlainDelivery(PlainCursors):
         state, told, phase, rises = STEPS[name, word.phase]
         if further == word.strategy or (state and not self._all(state)):
             return "conflict"
+        self.expire()
         self.facts.append((f"pattern.switch.{told}", "events"))
         changed = replace(word, epoch=word.epoch + rises, phase=phase, since_ms=self.now_ms)
         self.word = _changed(name, changed, further)

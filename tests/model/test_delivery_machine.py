@@ -15,6 +15,7 @@ from claudebench.store.script import Text
 # What is planted: the script it goes into ("" for all that hold it), what stands there, and what stands there instead.
 BUGS = {
     "a stale fence counts": ("", "tonumber(kept[2]) == tonumber(fence)", "true"),
+    "another's fence counts": ("", "kept[1] == holder and", "kept[1] and"),
     "an epoch that is over counts": ("", "if is_outdated('events', kept[3]) then return", "if false then return"),
     "an epoch that is over takes": ("cursor_take", "if is_outdated('events', epoch) then", "if false then"),
     "what an epoch left is not free": ("cursor_take", "is_outdated('events', kept[5])", "false"),
@@ -28,6 +29,7 @@ BUGS = {
     ),
     "switched before all have stopped": ("seam_switch", " or not_all(w, 'stopped')", ""),
     "undone before all have stopped": ("seam_undo", " or not_all(w, 'stopped')", ""),
+    "who was passed over comes back": ("", "  expire_members()\n  w.epoch", "  w.epoch"),
     "completed before all run": ("seam_complete", " or not_all(w, 'running')", ""),
     "a former leader takes steps": ("", "and tonumber(kept[2]) == tonumber(term)", ""),
     "a step happens twice": ("", " or w.epoch ~= tonumber(epoch)", ""),
