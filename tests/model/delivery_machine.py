@@ -243,6 +243,21 @@ class DeliveryMachine(RuleBasedStateMachine):
         if answer is None:
             self.passes(belief)
 
+    def commit_all(self, ago: int, what: int) -> None:
+        """Let somebody commit, in one word, all that it ever took of a group under that epoch."""
+        if not self.believed:
+            return
+        one, position = some(self.believed, ago), some(self.written, what)
+        alike = [each for each in self.believed if (each.group, each.holder) == (one.group, one.holder)]
+        beliefs = list({each.cursor.partition: each for each in alike if each.epoch == one.epoch}.values())
+        marks = [each.mark(position) for each in beliefs]
+        answer = self.wait(self.cursors.commit_all(self.workspace, marks, LEASE_MS))
+        lost = {mark.partition for mark in marks if self.plain.commit(mark, LEASE_MS) == "stale"}
+        same(answer, lost, f"what is lost of {marks}")
+        for each in beliefs:
+            if each.cursor.partition not in lost:
+                self.passes(each)
+
     def release(self, ago: int, what: int | None) -> None:
         """Let somebody release what it once took, handled up to something that was written, or to what is known."""
         if not self.believed:

@@ -56,7 +56,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
 
 def test_delivery_is_its_model(store_socket: str) -> None:
     """After any sequence of steps every answer and all that can be read is what the plain model says, as promised."""
-    run(store_socket, 60, 60, derandomize=True, phases=[Phase.generate])
+    run(store_socket, 50, 60, derandomize=True, phases=[Phase.generate])
 
 
 @pytest.mark.soak
