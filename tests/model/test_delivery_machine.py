@@ -18,6 +18,7 @@ ROUND = 200
 BUGS = {
     "a stale fence counts": ("", "tonumber(kept[2]) == tonumber(fence)", "true"),
     "another's fence counts": ("", "kept[1] == holder and", "kept[1] and"),
+    "a position goes back": ("cursor_commit", "if is_processed(group, partition, position) then return end", ""),
     "an epoch that is over counts": ("", "if is_outdated('events', kept[3]) then return", "if false then return"),
     "an epoch that is over takes": ("cursor_take", "if is_outdated('events', epoch) then", "if false then"),
     "what an epoch left is not free": ("cursor_take", "is_outdated('events', kept[5])", "false"),
