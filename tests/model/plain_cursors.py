@@ -25,6 +25,8 @@ class Kept:
     holder: str = ""
     fence: int = 0
     until_ms: int = 0
+    epoch: int | None = None
+    is_live: bool = False
 
 
 @dataclass(slots=True)
@@ -60,48 +62,69 @@ class PlainCursors:
         self.groups[group] = partitions
         self.cursors |= {(group, p): Kept(begin) for p in range(partitions)}
 
-    def take(self, group: str, holder: str, lease_ms: int) -> Refusal | tuple[int, list[tuple[int, str, int]]]:
+    def is_outdated(self, epoch: int | None) -> bool:  # noqa: ARG002 - for the models that have a seam
+        """Whether what was taken under an epoch counts no more."""
+        return False
+
+    def take(
+        self, group: str, holder: str, lease_ms: int, epoch: int | None = None, *, live: bool = False
+    ) -> Refusal | tuple[int, list[tuple[int, str, int]]]:
         """Give a holder its share."""
         partitions = self.groups.get(group, 0)
         if not partitions:
             return "unknown"
+        if self.is_outdated(epoch):
+            return "stale"
         longest_ms = self.now_ms + LEASE_MAX_MS
         living = {h: until for h, until in self.holders.get(group, {}).items() if self.now_ms < until <= longest_ms}
         self.holders[group] = {**living, holder: self.now_ms + lease_ms}
         share = -(-partitions // len(self.holders[group]))
         all_ = {p: self.cursors[group, p] for p in range(partitions)}
-        mine = [p for p, kept in all_.items() if kept.holder == holder]
+        mine = [p for p, kept in all_.items() if kept.holder == holder and not self.is_outdated(kept.epoch)]
         for p, kept in all_.items():
             if p in mine:
                 continue
-            if not kept.holder or kept.until_ms <= self.now_ms:
+            if not kept.holder or self.is_outdated(kept.epoch) or kept.until_ms <= self.now_ms:
                 if len(mine) < share:
                     kept.fence += 1
+                    kept.position = self.log[-1] if kept.is_live and self.log else kept.position
                     mine.append(p)
             else:
                 kept.until_ms = min(kept.until_ms, longest_ms)
         for p in mine:
             all_[p].holder, all_[p].until_ms = holder, self.now_ms + lease_ms
+            all_[p].epoch, all_[p].is_live = epoch, live
         return share, [(p, all_[p].position, all_[p].fence) for p in mine]
 
     def holds(self, group: str, partition: int, holder: str, fence: int) -> Kept | None:
         """Return the cursor, if it is held so."""
         kept = self.cursors.get((group, partition))
-        return kept if kept and (kept.holder, kept.fence) == (holder, fence) else None
+        if kept is None or self.is_outdated(kept.epoch):
+            return None
+        return kept if (kept.holder, kept.fence) == (holder, fence) else None
 
     def commit(self, mark: Mark, lease_ms: int) -> Refusal | None:
         """Move a cursor on."""
-        kept, position = self.holds(mark.group, mark.partition, mark.holder, mark.fence), mark.position
+        kept = self.holds(mark.group, mark.partition, mark.holder, mark.fence)
         if kept is None:
             return "stale"
-        kept.position = position if before(kept.position, position) else kept.position
+        self.process(mark)
         kept.until_ms = self.now_ms + lease_ms
         return None
 
-    def release(self, group: str, partition: int, holder: str, fence: int) -> None:
+    def process(self, mark: Mark) -> bool:
+        """Mark a position as processed; return whether it was not."""
+        kept = self.cursors[mark.group, mark.partition]
+        is_new = before(kept.position, mark.position)
+        kept.position = mark.position if is_new else kept.position
+        return is_new
+
+    def release(self, mark: Mark) -> None:
         """Let one go."""
-        if kept := self.holds(group, partition, holder, fence):
-            kept.holder, kept.until_ms = "", 0
+        if kept := self.holds(mark.group, mark.partition, mark.holder, mark.fence):
+            if mark.position:
+                self.process(mark)
+            kept.holder, kept.until_ms, kept.is_live = "", 0, False
 
     def leave(self, group: str, holder: str) -> None:
         """Let all go."""

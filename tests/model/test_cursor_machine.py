@@ -45,7 +45,7 @@ BUGS = {
     "the dead share": ("cursor_take", "'-inf', now_ms)", "'-inf', 0)"),
     "a stale commit counts": ("cursor_commit", "tonumber(kept[2]) == tonumber(fence)", "true"),
     "another's commit counts": ("cursor_commit", "kept[1] == holder and", "kept[1] and"),
-    "a position moves back": ("cursor_commit", "if not is_processed(group, partition, position) then", "if true then"),
+    "a position moves back": ("cursor_commit", "if is_processed(group, partition, position) then return end", ""),
     "positions are text": ("trim", "tonumber(a_n) < tonumber(b_n)", "a_n < b_n"),
     "what is unread is trimmed": ("trim", "not (lowest and is_before(lowest, id))", "true"),
     "a gap is not told": ("trim", "if partitions > 0 and is_before(position, trimmed)", "if false"),
@@ -135,8 +135,9 @@ class CursorMachine(RuleBasedStateMachine):
         """Let somebody release what it once took."""
         if self.believed:
             group, holder, cursor = some(self.believed, who)
-            self.wait(self.cursors.release(self.workspace, Mark(group, cursor.partition, holder, cursor.fence, "")))
-            self.plain.release(group, cursor.partition, holder, cursor.fence)
+            mark = Mark(group, cursor.partition, holder, cursor.fence, "")
+            self.wait(self.cursors.release(self.workspace, mark))
+            self.plain.release(mark)
 
     @rule(group=st.sampled_from(list(GROUPS)), holder=st.sampled_from(HOLDERS))
     def leave(self, group: str, holder: str) -> None:

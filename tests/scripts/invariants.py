@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 Index = dict[str, dict[str, int]]
 EVENTS_READ = 1_000_000
 EDITS = {"task.reopened", "task.updated", "task.awaited"}
-NO_INDEX = {"alive", "offline", "idemage", "holders", "dead_events_age", "retry", "webhooks"}
+NO_INDEX = {"alive", "offline", "idemage", "holders", "dead_events_age", "retry", "webhooks", "members"}
 LETTERS_MAX = 10_000
 WEBHOOKS_MAX = 16
 HASHES = {
     "sigs", "role", "evmeta", "groups", "group", "gaps", "dead_events", "dead_events_meta", "retrying", "webhook",
-    "webhooks_meta",
+    "webhooks_meta", "seam", "places",
 }  # fmt: skip
 _READ = """
 local out = {}
@@ -131,7 +131,11 @@ def problems_now(found: Snapshot, once_completed: set[str]) -> list[str]:
         *_presence(found),
         *_cursors(found),
         *_letters(found),
+<<<<<<< HEAD
         *_webhooks(found),
+=======
+        *_seams(found),
+>>>>>>> h-machine
         *_events(found),
     ]
 
@@ -326,6 +330,19 @@ def _letters(found: Snapshot) -> Iterator[str]:
         retrying = found.hashes.get(f"retrying:{name}", {})
         if queued != {(position, letter.partition(" ")[0]) for position, letter in retrying.items()}:
             yield f"the retries of {name} and their queues are not the same"
+
+
+def _seams(found: Snapshot) -> Iterator[str]:
+    """Check that each member of a seam has its place, nobody else has, and that a switch is under way or is not."""
+    seams = {
+        key.partition(":")[2] for key in (*found.hashes, *found.indexes) if key.startswith(("places:", "members:"))
+    }
+    for name in seams:
+        if found.hashes.get(f"places:{name}", {}).keys() != found.indexes.get(f"members:{name}", {}).keys():
+            yield f"the members of {name} and their places are not the same"
+    for key, word in found.hashes.items():
+        if key.startswith("seam:") and (word.get("phase", "steady") == "steady") == bool(word.get("target")):
+            yield f"{key} is {word}, neither steady nor on its way"
 
 
 def _events(found: Snapshot) -> Iterator[str]:

@@ -4,7 +4,8 @@
 --
 -- Wants the arguments `owner`, `term` and `epoch`. Defines not_at(w, phase) -> refusal or nil: this leader leads, and the
 -- word is in that phase at that epoch; not_all(w, state) -> refusal or nil: every live member has noted that it is so at
--- this epoch; enter(w, rises) -> payload: the word is changed, which the event that follows tells.
+-- this epoch; enter(w, rises) -> payload: the word is changed, which the event that follows tells. Whom a step did not
+-- wait for is a member no more, and not again should the clock run backwards.
 local function not_at(w, phase)
   local leads, refusal = holds_term('switch:' .. seam, owner, term)
   if not leads then return refusal end
@@ -23,6 +24,7 @@ local function not_all(w, state)
 end
 
 local function enter(w, rises)
+  expire_members()
   w.epoch = w.epoch + rises
   local why = w.reason ~= '' and ',"reason":' .. cjson.encode(w.reason) or ''
   local told = '{"seam":"' .. seam .. '","from":"' .. w.former .. '","to":"' .. w.target .. '","epoch":' .. w.epoch .. why .. '}'
