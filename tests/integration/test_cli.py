@@ -231,6 +231,19 @@ async def test_sigterm_ends_with_0(tmp_path: Path) -> None:
             await server.start()
 
 
+async def test_the_collector_goes_on_after_the_imports(tmp_path: Path) -> None:
+    """What a start imports is not searched for garbage; what comes after it, from the apps on, is."""
+    look = "import gc\nprint(gc.isenabled(), gc.get_freeze_count() > 10_000, flush=True)\n"
+    (tmp_path / "look.py").write_text(f"{look}from claudebench import on\n@on('')\nasync def ends_here(event): ...\n")
+    source = os.environ.get("PYTHONPATH", "")
+
+    ended = await run(
+        tmp_path, "up", "--port", "0", "--data-dir", "data", "--app", "look", PYTHONPATH=f"{tmp_path}:{source}"
+    )
+
+    assert (ended.code, ended.out) == (USAGE, "True True\n")
+
+
 async def test_second_up_is_told_who_holds_the_data(tmp_path: Path, server: Server) -> None:
     """A second `up` on one data directory ends with 1 and names the holder's pid, its URL and the way out."""
     ended = await run(tmp_path, "up", "--port", "0", "--data-dir", str(server.data_dir))
