@@ -66,7 +66,7 @@ async def run(
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """One server for those tests of this module that only ask it."""
-    async with serve(tmp_path_factory.mktemp("cli") / "data", "--durability", "always") as running:
+    async with serve(tmp_path_factory.mktemp("cli") / "data", "--durability", "always", fresh=True) as running:
         yield running
 
 
@@ -220,7 +220,7 @@ async def test_ready_line_says_where_and_how_safe(server: Server) -> None:
 
 async def test_sigterm_ends_with_0(tmp_path: Path) -> None:
     """SIGTERM and SIGINT drain the server and its store, and end with exit code 0."""
-    async with serve(tmp_path / "data") as server:
+    async with serve(tmp_path / "data", fresh=True) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             store_pid = server.store_pid
             server.process.send_signal(number)

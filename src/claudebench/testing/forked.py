@@ -1,0 +1,146 @@
+"""Starts by a fork server: what they cost less, and what a test sees of the process all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Self
+
+from claudebench.settings import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MODULE = "claudebench.testing.forkserver"
+GONE = "the fork server has ended"
+CHANGING = (PREFIX, "PYTEST_")
+
+
+class Pipe(asyncio.StreamReaderProtocol):
+    """What can be read from a file, and whether it has been closed, which it is at its end."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self.reader = asyncio.StreamReader()
+        self.closed = asyncio.Event()
+        super().__init__(self.reader)
+
+    @classmethod
+    async def of(cls, file: int) -> Self:
+        """Read from a file from now on."""
+        opened = os.fdopen(file, "rb", buffering=0)
+        _, pipe = await asyncio.get_running_loop().connect_read_pipe(cls, opened)
+        return pipe
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note the end."""
+        super().connection_lost(error)
+        self.closed.set()
+
+
+class Forked:
+    """A process that the fork server made for us, as `asyncio.subprocess.Process` shows one."""
+
+    def __init__(self, pid: int, stdout: Pipe, told: Pipe) -> None:
+        """Take its pid, its standard output, and where its exit code is told."""
+        self.pid = pid
+        self.stdout = stdout.reader
+        self.returncode: int | None = None
+        self._watching = asyncio.create_task(self._watch(stdout, told), name=f"end of {pid}")
+
+    async def wait(self) -> int:
+        """Wait until it has ended, and return its exit code; below zero it is the signal that killed it.
+
+        Raises:
+            RuntimeError: the fork server ended before it.
+        """
+        await asyncio.shield(self._watching)
+        if self.returncode is None:
+            raise RuntimeError(GONE)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal.
+
+        Raises:
+            ProcessLookupError: it has ended.
+        """
+        if self.returncode is not None:
+            raise ProcessLookupError
+        os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it (SIGKILL)."""
+        self.send_signal(signal.SIGKILL)
+
+    async def _watch(self, stdout: Pipe, told: Pipe) -> None:
+        if line := await told.reader.readline():
+            self.returncode = int(line)
+        await told.closed.wait()
+        await stdout.closed.wait()
+
+
+class Forks:
+    """The fork server of a test run, started when it is first used; `with` ends it."""
+
+    def __init__(self) -> None:
+        """Note the environment that a start may share."""
+        self._shared = _beside_settings(os.environ)
+        self._orders: socket.socket | None = None
+        self._process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> Self:
+        """Do nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the fork server; what it forked lives on."""
+        if self._orders:
+            self._orders.close()
+            self._process.wait()
+        self._orders = None
+
+    def fit(self, environment: Mapping[str, str]) -> bool:
+        """Whether an environment differs in settings alone: the imports were made under the others."""
+        return _beside_settings(environment) == self._shared
+
+    async def start(self, words: Sequence[str], environment: Mapping[str, str], stderr: int) -> Forked:
+        """Run a command line of ClaudeBench, from this process' folder and with its standard input.
+
+        Raises:
+            RuntimeError: the fork server has ended.
+        """
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()
+        order = json.dumps((words, os.getcwd(), dict(environment))).encode()  # noqa: PTH109 - as it was entered
+        try:
+            socket.send_fds(self._door(), [order], [0, write, stderr, theirs.fileno()])
+        finally:
+            theirs.close()
+            os.close(write)
+        told, stdout = await Pipe.of(ours.detach()), await Pipe.of(read)
+        if not (pid := await told.reader.readline()):
+            raise RuntimeError(GONE)
+        return Forked(int(pid), stdout, told)
+
+    def _door(self) -> socket.socket:
+        """Return the socket on which orders are taken."""
+        if self._orders is None:
+            self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                words = [sys.executable, "-m", MODULE, str(theirs.fileno())]
+                self._process = subprocess.Popen(words, pass_fds=[theirs.fileno()])  # noqa: S603 - our own module
+        return self._orders
+
+
+def _beside_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(CHANGING)}
