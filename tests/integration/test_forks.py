@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.typed import run
 
 from claudebench.testing import Server, eventually, serve
 from claudebench.testing.forked import Forked, Forks
@@ -88,20 +89,18 @@ async def test_a_stop_halts_and_a_cont_goes_on(one: Server) -> None:
         assert await client.is_healthy()
 
 
-@both
-async def test_a_refused_start_says_why(tmp_path: Path, *, fresh: bool) -> None:
+async def test_a_refused_start_says_why(tmp_path: Path) -> None:
     """A start that is refused has its exit code and its standard error."""
     with pytest.raises(RuntimeError, match=r"the server ended with 2: claudebench: workspace cannot be 'No'"):
-        async with serve(tmp_path / "data", "--workspace", "No", fresh=fresh):
+        async with serve(tmp_path / "data", "--workspace", "No"):
             pass
 
 
-@both
-async def test_settings_are_of_one_server(tmp_path: Path, *, fresh: bool) -> None:
+async def test_settings_are_of_one_server(tmp_path: Path) -> None:
     """A setting in the environment of one server is no other's."""
     async with (
-        serve(tmp_path / "one", env={"CLAUDEBENCH_WORKSPACE": "theirs"}, fresh=fresh) as one,
-        serve(tmp_path / "two", fresh=fresh) as two,
+        serve(tmp_path / "one", env={"CLAUDEBENCH_WORKSPACE": "theirs"}) as one,
+        serve(tmp_path / "two") as two,
         one.client() as first,
         two.client() as second,
     ):
@@ -118,6 +117,17 @@ async def test_a_server_holds_nothing_of_an_earlier_one(tmp_path: Path, one: Ser
         assert not any(str(one.data_dir) in name for name in files(other))
         assert not {name for name in files(other) & files(one) if name.startswith("socket:")}
         assert await one.stop() == 0
+
+
+async def test_a_command_line_is_typed_in_its_folder(tmp_path: Path) -> None:
+    """Its folder is where it stands and where modules are looked for first."""
+    (tmp_path / "here.py").touch()
+    (tmp_path / "mine.toml").touch()
+    refused = await run(tmp_path, "new", "handler", "here")
+    checked = await run(tmp_path, "guard", "rules", "check", "mine.toml")
+
+    assert (refused.code, refused.out, "there is a module 'here' already" in refused.err) == (2, "", True)
+    assert (checked.code, "ok, 0 rules" in checked.out, checked.err) == (0, True, "")
 
 
 async def test_another_environment_is_a_fresh_start(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Self
 
 from claudebench.settings import PREFIX
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 MODULE = "claudebench.testing.forkserver"
 GONE = "the fork server has ended"
-CHANGING = (PREFIX, "PYTEST_")
+CHANGING = (PREFIX, "PYTEST_", "COLUMNS", "NO_COLOR")  # how names begin that no import looks at
 
 
 class Pipe(asyncio.StreamReaderProtocol):
@@ -94,7 +96,7 @@ class Forks:
 
     def __init__(self) -> None:
         """Note the environment that a start may share."""
-        self._shared = _beside_settings(os.environ)
+        self._shared = _looked_at(os.environ)
         self._orders: socket.socket | None = None
         self._process: subprocess.Popen[bytes]
 
@@ -110,20 +112,48 @@ class Forks:
         self._orders = None
 
     def fit(self, environment: Mapping[str, str]) -> bool:
-        """Whether an environment differs in settings alone: the imports were made under the others."""
-        return _beside_settings(environment) == self._shared
+        """Whether an environment differs only in what no import looks at."""
+        return _looked_at(environment) == self._shared
 
-    async def start(self, words: Sequence[str], environment: Mapping[str, str], stderr: int) -> Forked:
-        """Run a command line of ClaudeBench, from this process' folder and with its standard input.
+    async def run(
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, given: bytes = b""
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command line to its end with something on its input; return its exit code, its output and its errors.
+
+        Raises:
+            RuntimeError: the fork server has ended.
+        """
+        with TemporaryFile(buffering=0) as stdin, TemporaryFile(buffering=0) as stderr:
+            stdin.write(given)
+            stdin.seek(0)
+            process = await self.start(words, environment, stderr.fileno(), folder=folder, stdin=stdin.fileno())
+            try:
+                out, code = await process.stdout.read(), await process.wait()
+            except BaseException:
+                process.kill()
+                raise
+            stderr.seek(0)
+            return code, out, stderr.read()
+
+    async def start(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        stderr: int,
+        *,
+        folder: Path | None = None,
+        stdin: int = 0,
+    ) -> Forked:
+        """Run a command line of ClaudeBench; without another word in this process' folder and with its input.
 
         Raises:
             RuntimeError: the fork server has ended.
         """
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
-        order = json.dumps((words, os.getcwd(), dict(environment))).encode()  # noqa: PTH109 - as it was entered
+        order = json.dumps((words, str(folder or Path.cwd()), dict(environment))).encode()
         try:
-            socket.send_fds(self._door(), [order], [0, write, stderr, theirs.fileno()])
+            socket.send_fds(self._door(), [order], [stdin, write, stderr, theirs.fileno()])
         finally:
             theirs.close()
             os.close(write)
@@ -142,5 +172,5 @@ class Forks:
         return self._orders
 
 
-def _beside_settings(environment: Mapping[str, str]) -> dict[str, str]:
+def _looked_at(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(CHANGING)}

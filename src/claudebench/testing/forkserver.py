@@ -41,11 +41,12 @@ class Order(NamedTuple):
     environment: dict[str, str]
 
     def run(self) -> None:
-        """Run it in this process, which it ends."""
+        """Run it in this process, which it ends, as `python -m` does: modules are looked for in the folder first."""
         from claudebench.cli.main import run  # noqa: PLC0415 - imported long ago in whoever was forked
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(self.folder)
+        sys.path[0] = self.folder
         os.environ.clear()
         os.environ.update(self.environment)
         sys.argv = ["claudebench", *self.words]
