@@ -94,8 +94,8 @@ async def test_kills_under_load_leave_the_audit_whole(server: Server) -> None:
                 assert (seen["intact"], seen["findings"]) == (True, [])
         await fleet.finish()
     async with server.client(token=server.operator_token) as operator:
-        rows = await recorded(operator)
         log = await events(server)
+        rows = await recorded(operator)
         assert [row["id"] for row in rows][: len(log)] == log
         assert (await operator.call("audit.verify", limit=100_000))["intact"]
 
