@@ -16,6 +16,7 @@ from claudebench.testing.forked import Forked, Forks
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+SOURCE = Path(__file__).parents[2] / "src"
 both = pytest.mark.parametrize("fresh", [False, True], ids=["forked", "fresh"])
 
 
@@ -130,10 +131,16 @@ async def test_a_command_line_is_typed_in_its_folder(tmp_path: Path) -> None:
     assert (checked.code, "ok, 0 rules" in checked.out, checked.err) == (0, True, "")
 
 
-async def test_another_environment_is_a_fresh_start(tmp_path: Path) -> None:
-    """What imports may depend on is not taken from another process: such a server is started as people start it."""
-    async with serve(tmp_path / "data", env={"PYTHONPATH": os.environ.get("PYTHONPATH", "") + ":."}) as server:
-        assert not isinstance(server.process, Forked)
+async def test_another_claudebench_is_not_forked(tmp_path: Path) -> None:
+    """A start is forked where its path of modules leads to more, not where imports would find another ClaudeBench."""
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "other" / "claudebench").mkdir(parents=True)
+    ours = {**os.environ, "PYTHONPATH": f"{tmp_path}/apps:{SOURCE}"}
+    assert Server.forks
+
+    assert Server.forks.fit(ours)
+    assert not Server.forks.fit({**ours, "PYTHONPATH": f"{tmp_path}/other:{SOURCE}"})
+    assert not Server.forks.fit({**ours, "HOME": str(tmp_path)})
 
 
 async def test_what_was_forked_outlives_the_fork_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MODULE = "claudebench.testing.forkserver"
 GONE = "the fork server has ended"
-CHANGING = (PREFIX, "PYTEST_", "COLUMNS", "NO_COLOR")  # how names begin that no import looks at
+CHANGING = (PREFIX, "PYTEST_", "COLUMNS", "NO_COLOR", "PYTHONPATH")  # how names begin that no import looks at
+OURS = Path(__file__).parents[2]
 
 
 class Pipe(asyncio.StreamReaderProtocol):
@@ -113,7 +114,7 @@ class Forks:
 
     def fit(self, environment: Mapping[str, str]) -> bool:
         """Whether an environment differs only in what no import looks at."""
-        return _looked_at(environment) == self._shared
+        return _looked_at(environment) == self._shared and not _leads_elsewhere(environment.get("PYTHONPATH", ""))
 
     async def run(
         self, words: Sequence[str], environment: Mapping[str, str], folder: Path, given: bytes = b""
@@ -174,3 +175,10 @@ class Forks:
 
 def _looked_at(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(CHANGING)}
+
+
+def _leads_elsewhere(path: str) -> bool:
+    """Whether there is another ClaudeBench on a path of modules."""
+    return any(
+        (Path(each) / "claudebench").is_dir() and Path(each).resolve() != OURS for each in path.split(os.pathsep)
+    )

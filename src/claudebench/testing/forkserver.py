@@ -46,7 +46,7 @@ class Order(NamedTuple):
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(self.folder)
-        sys.path[0] = self.folder
+        sys.path[:1] = [self.folder, *filter(None, self.environment.get("PYTHONPATH", "").split(os.pathsep))]
         os.environ.clear()
         os.environ.update(self.environment)
         sys.argv = ["claudebench", *self.words]
