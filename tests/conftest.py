@@ -13,6 +13,7 @@ from tests.scripts.store import private_store
 
 import claudebench
 from claudebench.testing import AsyncClient, Server, serve
+from claudebench.testing.forked import Forks
 from claudebench.testing.postgres import Postgres, postgres
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile the package once: where PYTHONDONTWRITEBYTECODE is set, each of some 500 processes would do it again."""
     if not hasattr(config, "workerinput"):
         compile_dir(Path(claudebench.__file__).parent, quiet=2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> Iterator[Forks]:
+    """Servers are forked from a process that has imported everything, but for those that a test wants fresh."""
+    with Forks() as Server.forks:
+        yield Server.forks
+    Server.forks = None
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import stat
-import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.typed import run
 from tests.scripts.fleet import Fleet, snapshot, store_of
 
 from claudebench.errors import Unauthorized
@@ -18,7 +18,6 @@ from claudebench.testing import AsyncClient, Server, eventually, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from claudebench.testing.postgres import Postgres
 
@@ -35,16 +34,8 @@ async def operator(server: Server) -> AsyncIterator[AsyncClient]:
 async def cli(server: Server, *words: object) -> tuple[int, str, str]:
     """Run a command line as the operator of a server."""
     token = ("--url", server.url, "--token-file", server.data_dir / "token")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "claudebench",
-        *map(str, (*words, *(token if "--file" not in words and words[0] == "audit" else ()))),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
-    return process.returncode or 0, out.decode(), errors.decode()
+    ended = await run(Path.cwd(), *words, *(token if "--file" not in words and words[0] == "audit" else ()))
+    return ended.code, ended.out, ended.err
 
 
 async def recorded(operator: AsyncClient) -> list[dict[str, Any]]:
@@ -103,8 +94,8 @@ async def test_kills_under_load_leave_the_audit_whole(server: Server) -> None:
                 assert (seen["intact"], seen["findings"]) == (True, [])
         await fleet.finish()
     async with server.client(token=server.operator_token) as operator:
-        rows = await recorded(operator)
         log = await events(server)
+        rows = await recorded(operator)
         assert [row["id"] for row in rows][: len(log)] == log
         assert (await operator.call("audit.verify", limit=100_000))["intact"]
 

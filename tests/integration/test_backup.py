@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from tests.integration.typed import run
 from tests.scripts.fleet import Fleet, snapshot, store_of
 from tests.scripts.store import private_store
 
@@ -49,10 +50,8 @@ async def begun(*words: object) -> asyncio.subprocess.Process:
 
 async def cli(*words: object) -> tuple[int, str, str]:
     """Run a command line and return its exit code, output and errors."""
-    process = await begun(*words)
-    async with asyncio.timeout(ENDS_WITHIN_S):
-        out, errors = await process.communicate()
-    return process.returncode or 0, out.decode(), errors.decode()
+    ended = await run(Path.cwd(), *words)
+    return ended.code, ended.out, ended.err
 
 
 async def backed_up(server: Server, file: Path, *words: object) -> dict[str, Any]:

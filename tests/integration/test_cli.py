@@ -66,7 +66,7 @@ async def run(
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """One server for those tests of this module that only ask it."""
-    async with serve(tmp_path_factory.mktemp("cli") / "data", "--durability", "always") as running:
+    async with serve(tmp_path_factory.mktemp("cli") / "data", "--durability", "always", fresh=True) as running:
         yield running
 
 
@@ -220,7 +220,7 @@ async def test_ready_line_says_where_and_how_safe(server: Server) -> None:
 
 async def test_sigterm_ends_with_0(tmp_path: Path) -> None:
     """SIGTERM and SIGINT drain the server and its store, and end with exit code 0."""
-    async with serve(tmp_path / "data") as server:
+    async with serve(tmp_path / "data", fresh=True) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             store_pid = server.store_pid
             server.process.send_signal(number)
@@ -229,6 +229,19 @@ async def test_sigterm_ends_with_0(tmp_path: Path) -> None:
             with pytest.raises(ProcessLookupError):
                 os.kill(store_pid, 0)
             await server.start()
+
+
+async def test_the_collector_goes_on_after_the_imports(tmp_path: Path) -> None:
+    """What a start imports is not searched for garbage; what comes after it, from the apps on, is."""
+    look = "import gc\nprint(gc.isenabled(), gc.get_freeze_count() > 10_000, flush=True)\n"
+    (tmp_path / "look.py").write_text(f"{look}from claudebench import on\n@on('')\nasync def ends_here(event): ...\n")
+    source = os.environ.get("PYTHONPATH", "")
+
+    ended = await run(
+        tmp_path, "up", "--port", "0", "--data-dir", "data", "--app", "look", PYTHONPATH=f"{tmp_path}:{source}"
+    )
+
+    assert (ended.code, ended.out) == (USAGE, "True True\n")
 
 
 async def test_second_up_is_told_who_holds_the_data(tmp_path: Path, server: Server) -> None:

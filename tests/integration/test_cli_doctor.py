@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.test_cli import run
+from tests.integration.typed import run
 
 from claudebench.store.engine import ask
 from claudebench.testing import eventually, serve

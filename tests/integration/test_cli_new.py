@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration import typed
 
 from claudebench.testing import serve
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
+
+    from tests.integration.test_cli import Ended
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -27,15 +31,15 @@ def run(*words: str, cwd: Path) -> CompletedProcess[str]:
     )
 
 
-def new(*words: str, cwd: Path) -> CompletedProcess[str]:
+def new(*words: str, cwd: Path) -> Ended:
     """Run `claudebench new handler`."""
-    return run("-m", "claudebench", "new", "handler", *words, cwd=cwd)
+    return asyncio.run(typed.run(cwd, "new", "handler", *words))
 
 
 async def test_a_new_app_works_as_it_stands(tmp_path: Path) -> None:
     """The package passes its own test, and a server that is started with it answers its commands over HTTP."""
-    made = new("notes", "--directory", "apps", "--json", cwd=tmp_path)
-    told = json.loads(made.stdout)
+    made = await typed.run(tmp_path, "new", "handler", "notes", "--directory", "apps", "--json")
+    told = json.loads(made.out)
     folder = tmp_path / told["directory"]
     written = sorted(str(path.relative_to(tmp_path)) for path in folder.rglob("*") if path.is_file())
     tested = run("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
@@ -53,7 +57,7 @@ async def test_a_new_app_works_as_it_stands(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_made_is_named(tmp_path: Path) -> None:
     """`--directory` makes what is not there, and says so; what is there is not spoken of."""
-    made, again = (new(name, "--directory", "some/where", cwd=tmp_path).stdout.splitlines() for name in ("one", "two"))
+    made, again = (new(name, "--directory", "some/where", cwd=tmp_path).out.splitlines() for name in ("one", "two"))
 
     assert made[:2] == ["some/where was not there and is new", "some/where/one/README.md"]
     assert again[0] == "some/where/two/README.md"
@@ -64,8 +68,8 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     refused = new("notes", cwd=tmp_path)
 
-    assert (refused.returncode, refused.stdout) == (5, "")
-    assert refused.stderr == "claudebench: notes exists already; nothing was written\n"
+    assert (refused.code, refused.out) == (5, "")
+    assert refused.err == "claudebench: notes exists already; nothing was written\n"
     assert list(tmp_path.rglob("*")) == [tmp_path / "notes"]
 
 
@@ -87,6 +91,6 @@ def test_a_name_that_would_not_work(tmp_path: Path, name: str, complaint: str) -
     """A name that no package, no domain or no import could have is a usage error, and nothing is written."""
     refused = new(name, cwd=tmp_path)
 
-    assert refused.returncode == 2
-    assert complaint in refused.stderr
+    assert refused.code == 2
+    assert complaint in refused.err
     assert not list(tmp_path.rglob("*"))

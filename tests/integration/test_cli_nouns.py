@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.test_cli import ENDED_WITHIN_S, Ended, run
+from tests.integration.test_cli import ENDED_WITHIN_S, Ended
+from tests.integration.typed import run
 from typer.main import get_command
 
 from claudebench.app import COMMANDS

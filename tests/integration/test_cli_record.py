@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from tests.integration.recorded import is_level
-from tests.integration.test_cli import run
+from tests.integration.typed import run
 
 from claudebench.testing import eventually
 

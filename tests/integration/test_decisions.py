@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.typed import run
 
 from claudebench.errors import InvalidParams
 
@@ -121,12 +120,8 @@ async def test_a_page_of_heavy_events_stops_early(server: Server) -> None:
 
 async def replay(server: Server, file: Path, *words: str) -> tuple[int, str, str]:
     """Type `claudebench guard replay`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "claudebench", "guard", "replay", "--rules", str(file), "--url", server.url, *words,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    ended = await run(file.parent, "guard", "replay", "--rules", file, "--url", server.url, *words)
+    return ended.code, ended.out, ended.err
 
 
 async def test_recorded_calls_are_judged_by_other_rules(server: Server, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from tests.integration.test_cli import run
 from tests.integration.test_ledger import redis
+from tests.integration.typed import run
 
 from claudebench.errors import Unavailable
 from claudebench.store.connection import Address, Connection

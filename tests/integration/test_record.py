@@ -124,7 +124,7 @@ async def test_what_was_altered_is_found_and_mended(server: Server, client: Asyn
 
 async def test_verify_while_everything_goes_on(server: Server) -> None:
     """A comparison under load finds nothing, however fast rows move under it."""
-    async with Fleet(server) as fleet:
+    async with Fleet(server, creators=2, workers=4) as fleet:
         await fleet.goes_on()
         assert await differences(server) == []
 

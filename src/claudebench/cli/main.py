@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -81,6 +82,7 @@ def up(
     json: Json = False,
 ) -> None:
     """Run the server in the foreground until it is interrupted."""
+    gc.disable()  # of 800 modules next to nothing is garbage, and looking for it is a tenth of a start
     from claudebench.cli import serve
     from claudebench.settings import load
 

@@ -44,6 +44,7 @@ def run(settings: Settings, *, json: bool) -> None:
     Raises:
         ClaudeBenchError: the address is taken, or the store cannot be had.
     """
+    _settle_imports()
     _configure_logs()
     _allow_files(settings.max_sockets)
     listener = _listen(settings)
@@ -95,6 +96,12 @@ async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> 
         starting.cancel()
         await asyncio.wait((serving, starting))
         await app.stop()
+
+
+def _settle_imports() -> None:
+    """Let the collector go on, if it was halted for the imports, but never look at what they made."""
+    gc.freeze()
+    gc.enable()
 
 
 def _settle_memory() -> None:

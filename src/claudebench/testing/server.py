@@ -8,14 +8,16 @@ import os
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from claudebench.testing.client import AsyncClient
 from claudebench.testing.conditions import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    from claudebench.testing.forked import Forked, Forks
 
 READY_WITHIN_S = 60.0
 EXIT_WITHIN_S = 20.0
@@ -24,14 +26,21 @@ NO_STORE = (OSError, LookupError, TypeError, ValueError)
 
 
 class Server:
-    """One `claudebench up`, started and started again on the same data directory and port."""
+    """One `claudebench up`, started and started again on the same data directory and port.
 
-    def __init__(self, data_dir: Path, *options: str, env: dict[str, str] | None = None) -> None:
-        """Take the data directory and further command-line options."""
+    Where a test run has `forks`, a start is a fork of a process that has imported everything, unless it must be `fresh`
+    or its environment differs in more than settings.
+    """
+
+    forks: ClassVar[Forks | None] = None
+
+    def __init__(self, data_dir: Path, *options: str, env: dict[str, str] | None = None, fresh: bool = False) -> None:
+        """Take the data directory and further command-line options; `fresh` is a start as people make it."""
         self.data_dir = data_dir
+        self.fresh = fresh
         self.port = 0
         self.ready: dict[str, Any] = {}
-        self.process: asyncio.subprocess.Process
+        self.process: asyncio.subprocess.Process | Forked
         self.options = options
         own_rules = {"CLAUDEBENCH_RULES": str(data_dir.parent / "rules.toml")}
         self._env = {**os.environ, **own_rules, **(env or {})}
@@ -70,15 +79,7 @@ class Server:
         """
         words = ("up", "--json", "--data-dir", str(self.data_dir), "--port", str(self.port), *self.options)
         with self.log_path.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "claudebench",
-                *words,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env=self._env,
-            )
+            self.process = await self._launch(words, log.fileno())
         assert self.process.stdout
         async with asyncio.timeout(READY_WITHIN_S):
             line = await self.process.stdout.readline()
@@ -87,6 +88,14 @@ class Server:
             raise RuntimeError(f"the server ended with {await self.process.wait()}: {said}")
         self.ready = json.loads(line)
         self.port = int(self.url.rpartition(":")[2])
+
+    async def _launch(self, words: Sequence[str], stderr: int) -> asyncio.subprocess.Process | Forked:
+        if self.forks and self.forks.fit(self._env) and not self.fresh:
+            return await self.forks.start(words, self._env, stderr)
+        command = (sys.executable, "-m", "claudebench", *words)
+        return await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=stderr, env=self._env
+        )
 
     async def stop(self) -> int:
         """Ask it to end (SIGTERM) and return its exit code."""
@@ -119,9 +128,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(data_dir: Path, *options: str, env: dict[str, str] | None = None) -> AsyncIterator[Server]:
+async def serve(
+    data_dir: Path, *options: str, env: dict[str, str] | None = None, fresh: bool = False
+) -> AsyncIterator[Server]:
     """Run a server for the length of a block; afterwards neither it nor its store is left."""
-    server = Server(data_dir, *options, env=env)
+    server = Server(data_dir, *options, env=env, fresh=fresh)
     await server.start()
     try:
         yield server
