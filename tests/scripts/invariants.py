@@ -131,11 +131,8 @@ def problems_now(found: Snapshot, once_completed: set[str]) -> list[str]:
         *_presence(found),
         *_cursors(found),
         *_letters(found),
-<<<<<<< HEAD
         *_webhooks(found),
-=======
         *_seams(found),
->>>>>>> h-machine
         *_events(found),
     ]
 
