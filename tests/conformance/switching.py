@@ -19,7 +19,7 @@ from claudebench.testing import eventually
 if TYPE_CHECKING:
     from tests.conformance.crew import Crew
 
-KEYS, WRITE_EVERY_S, WITHIN_S = 40, 0.01, 30.0
+KEYS, WRITE_EVERY_S, WITHIN_S, LEASE_MS = 40, 0.01, 30.0, 2_000
 STEPS = tuple(f"{when} {script.name}" for script in (BEGIN, SWITCH, COMPLETE) for when in ("before", "after"))
 WAYS = (Pattern.CENTRALIZED, Pattern.DISTRIBUTED, Pattern.HYBRID)
 _forks = multiprocessing.get_context("forkserver")
@@ -64,7 +64,7 @@ class Load:
 
 async def switch_and_be_killed(crew: Crew, target: Pattern, step: str) -> bool:
     """Let a process lead a switch and kill it at a step; whoever finds it goes on. Return whether it was completed."""
-    words = (crew.socket, crew.workspace, target.value, step)
+    words = (crew.socket, crew.workspace, target.value, step, LEASE_MS)
     leader = _forks.Process(target=seam_worker.lead, args=words, daemon=True)
     leader.start()
     halted = seam_worker.key_of(crew.workspace, "halted")

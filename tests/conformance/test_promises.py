@@ -97,7 +97,7 @@ async def test_what_is_delivered(crew: Crew, shows: Shows) -> None:
 async def shared(crew: Crew) -> bool:
     """Tell whether every partition of g0 is held: by all who serve it here, or by the one who reads for them."""
     holders = set((await crew.holders("g0")).values())
-    names = {each.name for each in crew.inside}
+    names = {each.name for each in crew.inside if not each.is_over}
     return len(holders) == 1 and holders <= names if crew.way is Pattern.CENTRALIZED else holders == names
 
 
@@ -132,6 +132,26 @@ async def test_one_ends_and_one_joins(crew: Crew, shows: Shows) -> None:
     await crew.say("last")
     await eventually(lambda: "last" in told())
     shows("clean-handover", told() == sorted([*subjects, "last"]))
+
+
+async def test_one_ends_in_the_middle_of_an_event(crew: Crew, shows: Shows) -> None:
+    """A handler is cut short since its process ends: the event is handled again elsewhere, or never twice."""
+    one, two = Noted(), Noted()
+    one.hanging = {"s"}
+    first = await crew.join("one", one.subscription())
+    await crew.say("s")
+    await eventually(lambda: one.tries)
+    await first.leave()
+    await crew.join("two", two.subscription())
+    await eventually(lambda: shared(crew))
+    await crew.say("s")
+    await eventually(lambda: two.told and is_level(crew))
+    shows("at-most-once", len(two.told) == 1)
+
+
+async def is_level(crew: Crew) -> bool:
+    """Tell whether nothing lies before the group any more."""
+    return not any(each.behind for each in await crew.outside.cursors.lag(crew.workspace, "g0"))
 
 
 async def test_what_fails(crew: Crew, shows: Shows) -> None:

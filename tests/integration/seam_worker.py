@@ -191,15 +191,15 @@ async def _take_part(socket: str, workspace: str, process: str, lease_ms: int) -
     await connection.close()
 
 
-def lead(socket: str, workspace: str, target: str, halts: str) -> None:
+def lead(socket: str, workspace: str, target: str, halts: str, lease_ms: int = LONG_MS) -> None:
     """Lead a switch until it stands still."""
-    asyncio.run(_lead(socket, workspace, target, halts))
+    asyncio.run(_lead(socket, workspace, target, halts, lease_ms))
 
 
-async def _lead(socket: str, workspace: str, target: str, halts: str) -> None:
+async def _lead(socket: str, workspace: str, target: str, halts: str, lease_ms: int) -> None:
     connection = Connection(Address(socket=socket), ALL_SCRIPTS)
     await connection.open()
     migration = Migration(
-        Halting(connection, halts=halts), Leases(connection), "leader", replace(BOUNDS, lease_ms=LONG_MS)
+        Halting(connection, halts=halts), Leases(connection), "leader", replace(BOUNDS, lease_ms=lease_ms)
     )
     await migration.switch(Origin(workspace), SEAM, target)

@@ -47,6 +47,7 @@ class Process:
         self.tailer, self.seams = Tailer(self.log, self.following), Seams(self.connection)
         self.migration = Migration(self.seams, self.leases, name)
         self.known: list[str] = []
+        self.is_over = False
         means = Means(
             self.log, self.cursors, self.letters, self.leases, self.tailer, self.pubsub, name, lambda text: text[:80]
         )
@@ -62,6 +63,7 @@ class Process:
 
     async def leave(self) -> None:
         """Let the subscribers end."""
+        self.is_over = True
         await _ended(self._tasks[-1])
 
     async def end(self) -> None:

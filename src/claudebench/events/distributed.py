@@ -99,6 +99,10 @@ class LiveGroup(Group):
         self._bytes = sum(_weight(event) for queue in queues for event in queue)
         await super()._commit_idle()
 
+    def _reached(self, partition: Partition) -> str:
+        """Count what was begun as handled: it is delivered at most once, though it be cut short."""
+        return partition.busy_with or partition.handled
+
     def _place(self, partition: Partition) -> str:
         if partition.is_live:
             partition.seen = max(partition.seen, self._heard, key=number)

@@ -262,7 +262,11 @@ class Group:
 
     async def _release(self, partition: Partition) -> None:
         reader = self._reader
-        await self._cursors.release(reader.workspace, self._mark(partition, partition.handled))
+        await self._cursors.release(reader.workspace, self._mark(partition, self._reached(partition)))
+
+    def _reached(self, partition: Partition) -> str:
+        """Return up to where whoever takes the partition next need not handle anything; '' for no further than known."""
+        return partition.handled
 
     async def _stop(self, partition: Partition) -> None:
         self._lose(partition)
