@@ -249,9 +249,9 @@ async def test_an_example_is_what_is_answered(  # noqa: PLR0917 - what a case ne
     for given, params in example.given:
         client.token = server.operator_token if is_operators(document, given) else ""
         await client.call(given, **params)
+    if name.startswith("audit."):  # by a command that is not itself in the audit
+        await client.call("task.list", archived=True, after=client.position)
     client.token = server.operator_token if is_operators(document, name) else ""
-    if name.startswith("audit."):
-        await client.call("audit.tail", after=client.position)
     if door == "rpc":
         result = await client.call(name, **example.params)
     else:
