@@ -180,6 +180,8 @@ async def test_figures_are_told(diary: Diary) -> None:
     figures = (await diary.client.get("/metrics")).body.decode()
     for name in ("handled_total", "failed_total", "timed_out_total", "dead_total", "behind_seconds"):
         assert f'claudebench_subscriber_{name}{{group="diary"}}' in figures
+    assert 'claudebench_seam_strategy{seam="events",strategy="hybrid",workspace="' in figures
+    assert 'claudebench_delivery_seconds_count{strategy="hybrid"}' in figures
 
 
 async def test_killed_servers_lose_nothing_and_count_once(tmp_path: Path) -> None:

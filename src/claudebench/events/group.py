@@ -265,7 +265,7 @@ class Group:
         await self._cursors.release(reader.workspace, self._mark(partition, self._reached(partition)))
 
     def _reached(self, partition: Partition) -> str:
-        """Return up to where whoever takes the partition next need not handle anything; '' for no further than known."""
+        """Return up to where whoever is next need not handle anything; '' for no further than the store knows."""
         return partition.handled
 
     async def _stop(self, partition: Partition) -> None:
