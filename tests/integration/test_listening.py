@@ -11,7 +11,7 @@ import pytest
 from tests.integration.serving import Process
 
 from claudebench.errors import Unavailable
-from claudebench.events import hybrid as hybrid_module
+from claudebench.events import bus as bus_module
 from claudebench.events.subscriber import Delivery, Subscription
 from claudebench.testing import eventually
 
@@ -49,7 +49,7 @@ class Hearing(Process):
 @pytest.fixture
 async def process(store_socket: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hearing]:
     """A process whose groups never look by themselves."""
-    monkeypatch.setattr(hybrid_module, "POLL_S", NEVER_S)
+    monkeypatch.setattr(bus_module, "POLL_S", NEVER_S)
     made = Hearing(store_socket)
     await made.begin()
     yield made
@@ -136,7 +136,7 @@ async def test_another_of_the_same_name_begins_when_the_former_has_ended(
     process: Hearing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was changed ends first, in the middle of an event too; then the new one takes that event, and the rest."""
-    monkeypatch.setattr(hybrid_module, "FINISH_S", 0.2)
+    monkeypatch.setattr(bus_module, "FINISH_S", 0.2)
     workspace, former, new = f"l{next(_numbers)}", Further(), Further()
     former.hangs = True
     process.known.append(workspace)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from claudebench.errors import ClaudeBenchError
+from claudebench.events.group import Reader
 from claudebench.events.letters import RETRIED
 from claudebench.events.patterns import PATTERNS_MAX, compiled
 from claudebench.events.subscriber import Delivering
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from claudebench.events import channel
     from claudebench.events.cursor import Cursors
-    from claudebench.events.group import Group
+    from claudebench.events.group import Group, Handler
     from claudebench.events.letters import DeadLetters
     from claudebench.events.log import EventLog, Page
     from claudebench.events.patterns import Patterns
@@ -103,6 +104,21 @@ class Means:
         instrument = self.instruments[strategy]
         about = (subscription, workspace, self.cursors, self.letters)
         return Delivering(*about, mask=self.mask, instrument=instrument)
+
+    def reader(self, service: Service, subscription: Subscription, handler: Handler) -> Reader:
+        """Return what a group of a subscription is under every strategy."""
+        return Reader(
+            service.workspace,
+            subscription.group,
+            handler,
+            subscription.partitions,
+            wants=subscription.wanted.match,
+            letters=self.letters,
+            poll_s=POLL_S,
+            finish_s=FINISH_S,
+            epoch=service.epoch,
+            registers=subscription.registers,
+        )
 
     def recent(self, subscription: Subscription, workspace: str) -> Callable[[str, int], Page | None]:
         """Return what tells of the log what this process has read of it already."""

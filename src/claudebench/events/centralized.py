@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from claudebench.errors import ClaudeBenchError, Stale
-from claudebench.events.bus import FINISH_S, POLL_S, Means, Service, Serving
-from claudebench.events.group import Group, Reader
+from claudebench.events.bus import FINISH_S, Means, Service, Serving
+from claudebench.events.group import Group
 from claudebench.events.position import number
 from claudebench.events.pushing import Pushing
 from claudebench.patterns.label import Pattern
@@ -175,18 +176,6 @@ class CentralizedEventBus:
         async def push(event: Event, mark: Mark) -> None:
             await self._pushing.push(event, mark)
 
-        reader = Reader(
-            self._service.workspace,
-            subscription.group,
-            push,
-            subscription.partitions,
-            lease_ms=LEASE_MS,
-            wants=subscription.wanted.match,
-            letters=means.letters,
-            poll_s=POLL_S,
-            finish_s=FINISH_S,
-            epoch=self._service.epoch,
-            registers=subscription.registers,
-            recent=self._means.recent(subscription, self._service.workspace),
-        )
+        reader = means.reader(self._service, subscription, push)
+        reader = replace(reader, lease_ms=LEASE_MS, recent=means.recent(subscription, self._service.workspace))
         return InOrderGroup(means.log, means.cursors, means.process, reader)

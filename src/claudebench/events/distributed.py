@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from claudebench.events.bus import FINISH_S, POLL_S, Losses, Means, Service, Serving
+from claudebench.events.bus import Losses, Means, Service, Serving
 from claudebench.events.cursor import partition_of
-from claudebench.events.group import Group, Reader
+from claudebench.events.group import Group
 from claudebench.events.letters import RETRIED
 from claudebench.events.log import event_of
 from claudebench.events.position import BEGINNING, number
@@ -28,7 +28,7 @@ from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
     from claudebench.events.cursor import Cursors, Mark, Taken
-    from claudebench.events.group import Partition
+    from claudebench.events.group import Partition, Reader
     from claudebench.events.log import EventLog, Page
     from claudebench.events.model import Event
     from claudebench.events.subscriber import Subscription
@@ -170,18 +170,6 @@ class DistributedEventBus:
 
     def _group(self, subscription: Subscription) -> LiveGroup:
         means, workspace = self._means, self._service.workspace
-        once = replace(subscription, retries=0)
-        reader = Reader(
-            workspace,
-            subscription.group,
-            means.delivering(once, workspace, self.pattern).deliver,
-            subscription.partitions,
-            wants=subscription.wanted.match,
-            letters=means.letters,
-            poll_s=POLL_S,
-            finish_s=FINISH_S,
-            epoch=self._service.epoch,
-            registers=subscription.registers,
-            commits_at_once=False,
-        )
+        deliver = means.delivering(replace(subscription, retries=0), workspace, self.pattern).deliver
+        reader = replace(means.reader(self._service, subscription, deliver), commits_at_once=False)
         return LiveGroup(means.log, means.cursors, means.process, reader, means.losses)

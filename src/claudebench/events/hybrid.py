@@ -5,10 +5,11 @@ At least once, in order per partition, resumable at any time; an event that nobo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from claudebench.events.bus import FINISH_S, POLL_S, Means, Service, Serving
-from claudebench.events.group import Group, Reader
+from claudebench.events.bus import Means, Service, Serving
+from claudebench.events.group import Group
 from claudebench.patterns.label import Pattern
 
 if TYPE_CHECKING:
@@ -44,17 +45,7 @@ class HybridEventBus:
 
     def _group(self, subscription: Subscription) -> Group:
         means, workspace = self._means, self._service.workspace
-        reader = Reader(
-            workspace,
-            subscription.group,
-            means.delivering(subscription, workspace, self.pattern).deliver,
-            subscription.partitions,
-            wants=subscription.wanted.match,
-            letters=means.letters,
-            poll_s=POLL_S,
-            finish_s=FINISH_S,
-            epoch=self._service.epoch,
-            registers=subscription.registers,
-            recent=self._means.recent(subscription, self._service.workspace),
-        )
+        deliver = means.delivering(subscription, workspace, self.pattern).deliver
+        reader = means.reader(self._service, subscription, deliver)
+        reader = replace(reader, recent=means.recent(subscription, workspace))
         return Group(means.log, means.cursors, means.process, reader)
