@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tests.conformance.switching import WITHIN_S, Load, check
 
-from claudebench.events.centralized import ROLE
 from claudebench.testing import eventually
 
 if TYPE_CHECKING:
@@ -57,5 +56,6 @@ class Kills:
         names.append(names.pop(at))
 
     async def _owner(self) -> str:
-        owner, _, left_ms = await self.crew.outside.leases.show(self.crew.workspace, ROLE)
-        return owner if left_ms else ""
+        lags = await self.crew.outside.cursors.lag(self.crew.workspace, "g0")
+        holders = {each.holder for each in lags if each.lease_ms}
+        return holders.pop() if len(holders) == 1 else ""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.conformance.crew import Crew
 from tests.conformance.notifier import Kills
 from tests.conformance.switching import STEPS, rounds
+from tests.conformance.test_promises import Noted
 
 from claudebench.patterns.label import Pattern
+from claudebench.testing import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 _numbers = itertools.count(1)
 
@@ -46,3 +49,21 @@ async def test_the_notifier_is_killed(store_socket: str) -> None:
         await Kills(made).run(2)
     finally:
         await made.end()
+
+
+async def test_servers_with_different_apps(store_socket: str) -> None:
+    """A group that only one of two servers has is served, whoever of them came first, under every strategy."""
+    for way in Pattern:
+        made = Crew(store_socket, f"apps{next(_numbers)}", way)
+        await made.prepare()
+        notes = one, both, other = Noted(), Noted(), Noted()
+        await made.join("one", one.subscription("g0"), both.subscription("g1"))
+        await made.join("two", other.subscription("g2"), both.subscription("g1"))
+        await made.say("s")
+        await eventually(partial(were_told, notes))
+        await made.end()
+
+
+def were_told(notes: Sequence[Noted]) -> bool:
+    """Tell whether each was told of one event."""
+    return [len(each.told) for each in notes] == [1] * len(notes)

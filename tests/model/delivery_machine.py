@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from tests.model.delivery_acts import GROUPS, KEYED, PROCESSES, Act, acts
-from tests.model.plain_delivery import ENDING, LIVE, STEPS, PlainDelivery, StepName
+from tests.model.plain_delivery import ENDING, LIVE, STEPS, WHOLE, PlainDelivery, StepName
 from tests.scripts import invariants
 
 from claudebench.app import CATALOGUE, SCRIPTS
@@ -210,9 +210,9 @@ class DeliveryMachine(RuleBasedStateMachine):
     def take(self, who: str, group: str, ago: int) -> None:
         """Let somebody take, under an epoch that it read, as the strategy of that epoch takes."""
         way = some(self.processes[who].ways, ago)
-        live = way.strategy == LIVE
-        taken = self.wait(self.cursors.take(self.workspace, group, who, LEASE_MS, way.epoch, live=live))
-        wanted = self.plain.take(group, who, LEASE_MS, way.epoch, live=live)
+        live, whole = way.strategy == LIVE, way.strategy == WHOLE
+        taken = self.wait(self.cursors.take(self.workspace, group, who, LEASE_MS, way.epoch, live=live, whole=whole))
+        wanted = self.plain.take(group, who, LEASE_MS, way.epoch, live=live, whole=whole)
         if isinstance(taken, str):
             same(taken, wanted, f"{who} takes {group} under {way}")
             return

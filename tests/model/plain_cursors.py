@@ -67,7 +67,14 @@ class PlainCursors:
         return False
 
     def take(
-        self, group: str, holder: str, lease_ms: int, epoch: int | None = None, *, live: bool = False
+        self,
+        group: str,
+        holder: str,
+        lease_ms: int,
+        epoch: int | None = None,
+        *,
+        live: bool = False,
+        whole: bool = False,
     ) -> Refusal | tuple[int, list[tuple[int, str, int]]]:
         """Give a holder its share."""
         partitions = self.groups.get(group, 0)
@@ -81,20 +88,29 @@ class PlainCursors:
         share = -(-partitions // len(self.holders[group]))
         all_ = {p: self.cursors[group, p] for p in range(partitions)}
         mine = [p for p, kept in all_.items() if kept.holder == holder and not self.is_outdated(kept.epoch)]
+        if whole:
+            share = partitions
+            if not all(p in mine or self.is_free(kept) for p, kept in all_.items()):
+                mine, share = [], 0
         for p, kept in all_.items():
             if p in mine:
                 continue
-            if not kept.holder or self.is_outdated(kept.epoch) or kept.until_ms <= self.now_ms:
+            if self.is_free(kept):
                 if len(mine) < share:
                     kept.fence += 1
                     kept.position = self.log[-1] if kept.is_live and self.log else kept.position
                     mine.append(p)
             else:
                 kept.until_ms = min(kept.until_ms, longest_ms)
+        share = partitions if whole else share
         for p in mine:
             all_[p].holder, all_[p].until_ms = holder, self.now_ms + lease_ms
             all_[p].epoch, all_[p].is_live = epoch, live
         return share, [(p, all_[p].position, all_[p].fence) for p in mine]
+
+    def is_free(self, kept: Kept) -> bool:
+        """Tell whether anybody may take it."""
+        return not kept.holder or self.is_outdated(kept.epoch) or kept.until_ms <= self.now_ms
 
     def holds(self, group: str, partition: int, holder: str, fence: int) -> Kept | None:
         """Return the cursor, if it is held so."""

@@ -18,6 +18,7 @@ Said = Literal["unknown", "stale", "conflict"]
 StepName = Literal["begin", "switch", "complete", "give_up", "undo"]
 Fact = tuple[str, str]
 LIVE: Final = "distributed"
+WHOLE: Final = "centralized"
 ENDING = (Phase.DRAINING, Phase.UNDOING)
 NOT_RUN = Word("hybrid", 0, Phase.STEADY, "", "", "", 0)
 

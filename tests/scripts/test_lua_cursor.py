@@ -132,6 +132,22 @@ async def test_a_late_commit_is_refused(readers: Readers) -> None:
     assert held.partition in {cursor.partition for cursor in await readers.take("b")}
 
 
+async def test_what_is_taken_whole(readers: Readers) -> None:
+    """All partitions or none: while another holds a single one nothing is taken; whoever has some gets the rest."""
+
+    async def whole(holder: str) -> list[Cursor]:
+        return (await readers.cursors.take(readers.workspace, "g", holder, LEASE_MS, whole=True)).cursors
+
+    held = await whole("a")
+    assert len(held) == len(await whole("a")) == 16
+    for cursor in held[1:]:
+        await readers.cursors.release(readers.workspace, Mark("g", cursor.partition, "a", cursor.fence, ""))
+    assert await whole("b") == []
+    assert [cursor.fence for cursor in await whole("a")] == [1, *[2] * 15]
+    readers.ledger.now_ms += LEASE_MS
+    assert [cursor.fence for cursor in await whole("b")] == [2, *[3] * 15]
+
+
 async def test_a_commit_holds_longer(readers: Readers) -> None:
     """Whoever commits lives."""
     (position,) = await readers.say()

@@ -1,43 +1,41 @@
 """Centralised delivery: one process, the notifier, reads the log and pushes each event to whoever handles it, in order.
 
-At least once, and in the order of the whole log: a group is told of an event when it is done with all before it. Any
-process that takes part may become the notifier: it is a role with a lease (`store/lease.py`), and the next takes it
-within `LEASE_MS` of the end of the one before. It begins once it holds every partition of a group.
+At least once, and in the order of the whole log: a group is told of an event when it is done with all before it. The
+notifier of a group is who holds all its partitions. Any process that serves the group stands by, and takes them, all or
+none, once the lease of `LEASE_MS` is over; their fences keep out the one before.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from claudebench.errors import ClaudeBenchError, Stale
-from claudebench.events.bus import FINISH_S, Means, Service, Serving
+from claudebench.events.bus import Means, Service, Serving
 from claudebench.events.group import Group
 from claudebench.events.position import number
 from claudebench.events.pushing import Pushing
 from claudebench.patterns.label import Pattern
-from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
-    from claudebench.events.cursor import Mark
+    from claudebench.events.cursor import Mark, Taken
     from claudebench.events.group import Partition
     from claudebench.events.log import Page
     from claudebench.events.model import Event
     from claudebench.events.position import Id
     from claudebench.events.subscriber import Delivering, Subscription
-    from claudebench.store.lease import Held
 
-ROLE = "notifier"
 LEASE_MS = 2_000
-RENEW_EVERY_S, ASK_EVERY_S = 0.5, 0.25
-_away = Sparse.to_log("warning")
 
 
 class InOrderGroup(Group):
     """A group that begins an event when all before it, in every partition, are over."""
+
+    async def _take(self) -> Taken:
+        reader = self._reader
+        wanted = (reader.workspace, reader.name, self._holder, reader.lease_ms, reader.epoch)
+        return await self._cursors.take(*wanted, whole=True)
 
     def _is_turn(self, partition: Partition) -> bool:
         if len(self.held) < self._reader.partitions:
@@ -75,7 +73,7 @@ def _is_past(partition: Partition, event: Id) -> bool:
 
 
 class CentralizedEventBus:
-    """Handles what the notifier pushes here, and stands ready to be the notifier."""
+    """Handles what notifiers push here, and is, or stands by to be, the notifier of each group that is served here."""
 
     pattern: ClassVar[Pattern] = Pattern.CENTRALIZED
 
@@ -84,85 +82,37 @@ class CentralizedEventBus:
         self._means, self._service = means, service
         self._serving = Serving(service, self._group, means.tailer)
         self._pushing = Pushing(means, service.workspace, self._delivering, service.members)
-        self._standing: asyncio.Task[None] | None = None
-        self._held: Held | None = None
         self.groups = self._serving.groups
 
-    @property
-    def is_notifier(self) -> bool:
-        """Whether this process reads the log for all."""
-        return self._held is not None
-
     async def start(self) -> None:
-        """Handle what is pushed here, and be the notifier if nobody is.
+        """Handle what is pushed here, and push what nobody else does.
 
         Raises:
             Unavailable: the store does not answer.
         """
         try:
             await self._pushing.begin()
+            await self._serving.begin()
         except BaseException:
             self._pushing.end()
             raise
-        self._standing = asyncio.create_task(self._stand(), name=ROLE)
 
     async def verify(self) -> None:
-        """Wait until somebody is the notifier; if it is this process, until it has every partition."""
-        owner = ""
-        while not owner:
-            owner, _, _ = await self._means.leases.show(self._service.workspace, ROLE)
-            await asyncio.sleep(0 if owner else ASK_EVERY_S)
-        if owner == self._means.process:
-            await self._serving.ready()
+        """Wait until every group was taken, or found taken."""
+        await self._serving.ready()
 
     async def drain(self) -> None:
         """Push nothing new, wait for what was pushed and for what was pushed to us."""
-        await self._abdicate(finish_s=None)
+        await self._serving.end(finish_s=None)
         await self._pushing.finish()
         self._pushing.end()
 
     async def stop(self) -> None:
         """Push nothing new; what was pushed to us is given up, and pushed to another."""
-        await self._abdicate(finish_s=FINISH_S)
-        self._pushing.end()
-
-    async def _stand(self) -> None:
-        """Become the notifier when nobody is; be it for as long as the lease is ours."""
-        means, workspace = self._means, self._service.workspace
-        while True:
-            try:
-                self._held = await means.leases.take(workspace, ROLE, means.process, LEASE_MS)
-                if self._held:
-                    await self._reign(self._held)
-            except ClaudeBenchError as error:
-                _away("nobody can be the notifier now", workspace=workspace, error=str(error))
-            await asyncio.sleep(ASK_EVERY_S)
-
-    async def _reign(self, held: Held) -> None:
-        until_s = monotonic() + LEASE_MS / 1000
-        await self._serving.begin()
         try:
-            while monotonic() < until_s:
-                await asyncio.sleep(RENEW_EVERY_S)
-                asked_s = monotonic()
-                with suppress(ClaudeBenchError):
-                    if not await self._means.leases.renew(held):
-                        return
-                    until_s = asked_s + LEASE_MS / 1000
+            await self._serving.end()
         finally:
-            self._held = None
-            await self._serving.end(finish_s=0)
-
-    async def _abdicate(self, finish_s: float | None) -> None:
-        held = self._held
-        if held:
-            await self._serving.end(finish_s=finish_s)
-        if self._standing:
-            self._standing.cancel()
-            await asyncio.wait((self._standing,))
-        if held:
-            with suppress(ClaudeBenchError):
-                await self._means.leases.release(held)
+            self._pushing.end()
 
     def _delivering(self, group: str) -> Delivering | None:
         for subscription in self._service.subscriptions():

@@ -130,7 +130,15 @@ class Cursors:
         return bool(await self.connection.run(REGISTER, workspace, group, partitions, start))
 
     async def take(
-        self, workspace: str, group: str, holder: str, lease_ms: int, epoch: int | None = None, *, live: bool = False
+        self,
+        workspace: str,
+        group: str,
+        holder: str,
+        lease_ms: int,
+        epoch: int | None = None,
+        *,
+        live: bool = False,
+        whole: bool = False,
     ) -> Taken:
         """Hold what is held for `lease_ms` from now, and take what is free, up to a fair share.
 
@@ -140,6 +148,7 @@ class Cursors:
             holder: who takes.
             lease_ms: for how long, in ms, up to 60,000.
             epoch: the epoch of the seam `events` under which the holder works; what is held under an older one is free.
+            whole: all partitions, or none while another holds one; nobody has a share.
             live: the holder notes what it handled only now and then: should it not release a partition, whoever takes
                 it after it goes on at the end of the log, so that nothing is delivered twice.
 
@@ -149,7 +158,7 @@ class Cursors:
         """
         if not 0 < lease_ms <= LEASE_MAX_MS:
             raise ValueError(f"a lease of a partition lasts up to {LEASE_MAX_MS} ms, not {lease_ms}")
-        way = ("" if epoch is None else epoch, int(live))
+        way = ("" if epoch is None else epoch, int(live), int(whole))
         share, *told = await self.connection.run(TAKE, workspace, self.given_ms(), group, holder, lease_ms, *way)
         rows = (told[at : at + 3] for at in range(0, len(told), 3))
         return Taken(share, [Cursor(partition, position.decode(), fence) for partition, position, fence in rows])

@@ -4,12 +4,13 @@
 -- flags  allow-oom
 -- uses  clock refuse epoch
 -- KEYS  ev groups group holders
--- ARGV  given_ms group holder lease_ms epoch live
+-- ARGV  given_ms group holder lease_ms epoch live whole
 -- Returns {share, partition, position, fence, ...} of all that it holds; refuses with NOT_FOUND an unknown group, with
 -- STALE an outdated epoch; what is held under such a one is free.
 -- Those who took within their lease share alike. What a holder has beyond its share it keeps until it releases it, for
 -- only it knows when it is between two events. A lease that a clock run backwards made longer is cut. Where a holder that
--- noted its position only now and then (`live`) did not release, the next one begins at the end of the log.
+-- noted its position only now and then (`live`) did not release, the next one begins at the end of the log. `whole`: all
+-- partitions or none.
 local LEASE_MAX_MS = 60000
 local partitions = tonumber(redis.call('HGET', k_groups, group) or 0)
 if partitions == 0 then return refuse(NOT_FOUND, 'there is no such group of cursors', 'group', group) end
@@ -27,6 +28,10 @@ for partition = 0, partitions - 1 do
   if kept[2] == holder and not is_old then mine[#mine + 1] = cursor
   elseif kept[2] == '' or is_old or tonumber(kept[4]) <= now_ms then free[#free + 1] = cursor
   elseif tonumber(kept[4]) > longest_ms then redis.call('HSET', k_group(group, partition), 'untilMs', longest_ms) end
+end
+if whole == '1' then
+  share = partitions
+  if #mine + #free < partitions then return {share} end
 end
 for _, cursor in ipairs(free) do
   if #mine >= share then break end
