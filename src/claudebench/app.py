@@ -95,6 +95,7 @@ from claudebench.store.workspaces import Workspaces
 from claudebench.system import dead_events as system_dead_events
 from claudebench.system import events as system_events
 from claudebench.system import examples as system_examples
+from claudebench.system import groups as system_groups
 from claudebench.system import handlers as system_handlers
 from claudebench.system import patterns as system_patterns
 from claudebench.system import records as system_records
@@ -133,6 +134,7 @@ COMMANDS = (
     *system_handlers.COMMANDS,
     *system_events.COMMANDS,
     *system_dead_events.COMMANDS,
+    *system_groups.COMMANDS,
     *system_records.COMMANDS,
     *system_patterns.COMMANDS,
     *audit_handlers.COMMANDS,
@@ -163,6 +165,7 @@ TOLD = {
     **hook_examples.TOLD,
     **system_examples.TOLD,
     **system_dead_events.TOLD,
+    **system_groups.TOLD,
     **system_records.TOLD,
     **system_patterns.TOLD,
     **audit_examples.TOLD,

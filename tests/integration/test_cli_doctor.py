@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from tests.integration.typed import run
+from tests.scripts.fleet import store_of
 
+from claudebench.events.cursor import Cursors
 from claudebench.store.engine import ask
 from claudebench.testing import eventually, serve
 
@@ -196,6 +198,22 @@ async def test_a_taken_port_is_bad(tmp_path: Path) -> None:
     assert ended.code == FAILED
     assert found["port"]["level"] == "bad"
     assert found["port"]["type"] == "claudebench up --port 0"
+
+
+async def test_a_gap_is_bad_and_leads_to_how_it_is_ended(tmp_path: Path) -> None:
+    """Of a group that lost events the server's health is bad; what is to be typed shows it, the log says where."""
+    async with serve(tmp_path / "data") as server, store_of(server) as connection, server.client() as client:
+        await client.call("task.create", text="so that the workspace is known")
+        await Cursors(connection).register("default", "digest", 1)
+        await Cursors(connection).gap("default", "digest", 0, "1-0", "2-0")
+
+        async def is_known() -> bool:
+            return not (await client.call("system.health"))["services"]["log"]
+
+        await eventually(is_known)
+        _, found = await doctor(tmp_path)
+        assert (found["server"]["level"], found["server"]["type"]) == ("bad", "claudebench event lag")
+        assert server.log_path.read_text().count("claudebench event lag --workspace default") == 1
 
 
 async def test_a_person_reads_a_line_for_each_check(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ import pytest
 import pytest_asyncio
 from tests.integration.test_cli import ENDED_WITHIN_S, Ended
 from tests.integration.typed import run
+from tests.scripts.fleet import store_of
 from typer.main import get_command
 
 from claudebench.app import COMMANDS
 from claudebench.cli.main import app
 from claudebench.cli.verb import MEANINGS, Verb, _fields
+from claudebench.events.cursor import Cursors
 from claudebench.testing import Server, eventually, serve
 
 if TYPE_CHECKING:
@@ -330,6 +332,26 @@ async def test_events_of_ones_own_and_their_readers(shell: Shell) -> None:
     assert (wrong.code, "did you mean task.completed?" in wrong.err) == (USAGE, True)
     assert (await shell("event", "emit", "task.completed")).code == USAGE
     assert (await shell("event", "lag", "--group", "nobody")).code == NOT_FOUND
+
+
+async def test_a_group_and_its_gaps_are_ended_from_the_shell(shell: Shell) -> None:
+    """`lag` says how a gap is ended; `acknowledge` ends it and `drop` the group, with the operator's token."""
+    token = ("--token-file", str(shell.server.data_dir / "token"))
+    async with store_of(shell.server) as connection:
+        cursors = Cursors(connection)
+        await cursors.register(shell.workspace, "notify", 1)
+        await cursors.gap(shell.workspace, "notify", 0, "1-0", "2-0")
+    assert "claudebench event group acknowledge notify" in (await shell("event", "lag")).err
+
+    assert (await shell("event", "group", "drop", "notify")).code == FAILED
+    ended = await shell.json("event", "group", "acknowledge", "notify", *token)
+    assert ended == {"group": "notify", "gaps": 1}
+    assert "acknowledge" not in (await shell("event", "lag")).err
+    missed = await shell("event", "group", "drop", "notfy", *token)
+    assert (missed.code, "did you mean notify?" in missed.err) == (NOT_FOUND, True)
+    dropped = await shell.json("event", "group", "drop", "notify", *token)
+    assert dropped == {"group": "notify", "partitions": 1, "dead": 0, "retrying": 0}
+    assert (await shell("event", "lag", "--group", "notify")).code == NOT_FOUND
 
 
 async def test_tail_shows_what_happens_and_ends_by_ctrl_c(shell: Shell) -> None:

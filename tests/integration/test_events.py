@@ -9,7 +9,7 @@ from tests.scripts.fleet import store_of
 from tests.scripts.ledger import HOUR
 
 from claudebench.app import CATALOGUE
-from claudebench.errors import Conflict, InvalidParams, NotFound
+from claudebench.errors import Conflict, InvalidParams, NotFound, Unauthorized
 from claudebench.events.cursor import Cursors, Mark
 from claudebench.events.log import EventLog
 from claudebench.store.keys import KEYS, prefix
@@ -203,7 +203,19 @@ async def test_a_gap_is_bad_health_until_somebody_made_up_for_it(server: Server,
         await eventually(lambda: _not(log_is_well))
         assert (await client.call("system.health"))["status"] == "degraded"
 
-        assert await cursors.acknowledge("default", "digest") == 1
+        await connection.command("HSET", evmeta, "max", 1_000)
+        with pytest.raises(Unauthorized):
+            await client.call("event.group.acknowledge", group="digest")
+        client.token = server.operator_token
+        with pytest.raises(Conflict, match="claudebench record rebuild"):
+            await client.call("event.group.acknowledge", group="record")
+        with pytest.raises(NotFound) as caught:
+            await client.call("event.group.acknowledge", group="digets")
+        assert caught.value.data["nearest"] == "digest"
+        assert not await log_is_well()
+        assert await client.call("event.group.acknowledge", group="digest") == {"group": "digest", "gaps": 1}
+        assert await client.call("event.group.acknowledge", group="digest") == {"group": "digest", "gaps": 0}
+        assert await types(client, types=["event.gap_acknowledged"]) == ["event.gap_acknowledged"]
         await eventually(log_is_well)
 
 

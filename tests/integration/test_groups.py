@@ -258,3 +258,27 @@ async def test_a_partition_that_nothing_comes_by_moves_on(crew: Crew) -> None:
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+async def test_a_group_that_was_dropped_while_it_was_away_begins_again(crew: Crew) -> None:
+    """Who serves a group and finds it gone registers it anew; it reads from the oldest event that there is."""
+    seen: list[str] = []
+
+    async def handle(event: Event, _mark: Mark) -> None:
+        seen.append(event.id)
+
+    await crew.write(5)
+    group = Group(crew.log, crew.cursors, "here", Reader(crew.workspace, GROUP, handle, lease_ms=LEASE_MS))
+    running: asyncio.Task[Any] = asyncio.create_task(group.run())
+    await eventually(lambda: len(seen) == 5)
+    await crew.cursors.drop(crew.workspace, GROUP)
+
+    async def is_back() -> bool:
+        return (await crew.holders()).total() == PARTITIONS
+
+    await eventually(is_back)
+    await crew.write(5)
+    await eventually(lambda: {id_ for id_, _ in crew.written} <= set(seen))
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running

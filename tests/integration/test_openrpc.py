@@ -13,9 +13,11 @@ import pytest_asyncio
 from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[import-untyped]
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
+from tests.scripts.fleet import store_of
 
 from claudebench.app import COMMANDS, TOLD
 from claudebench.errors import TREE, ClaudeBenchError
+from claudebench.events.cursor import Cursors
 from claudebench.testing import AsyncClient, Server, serve
 
 if TYPE_CHECKING:
@@ -251,6 +253,9 @@ async def test_an_example_is_what_is_answered(  # noqa: PLR0917 - what a case ne
         await client.call(given, **params)
     if name.startswith("audit."):  # by a command that is not itself in the audit
         await client.call("task.list", archived=True, after=client.position)
+    if name == "event.group.drop":  # no command makes a group
+        async with store_of(server) as connection:
+            await Cursors(connection).register(client.path.split("/")[2], example.params["group"])
     client.token = server.operator_token if is_operators(document, name) else ""
     if door == "rpc":
         result = await client.call(name, **example.params)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from tests.integration.test_own_handlers import paths
+from tests.scripts.fleet import store_of
 from tests.scripts.store import private_store
 
-from claudebench.errors import NotFound, Unauthorized
+from claudebench.errors import Conflict, InvalidParams, NotFound, Unauthorized
+from claudebench.events.trim import TRIM
+from claudebench.store.origin import Origin
 from claudebench.testing import AsyncClient, Server, eventually, serve
 
 if TYPE_CHECKING:
@@ -269,6 +272,68 @@ async def test_a_kill_right_behind_the_effect(tmp_path: Path) -> None:
         async with opened(server) as diary:
             await diary.say("after")
             await eventually(lambda: is_counted(diary, {"die": 1, "after": 1}), within_s=30)
+
+
+async def test_a_group_whose_app_is_gone_is_dropped(tmp_path: Path) -> None:
+    """While a server serves it, that is refused and changes nothing; without the app it goes, and the log moves on."""
+    async with serve(tmp_path / "data", *APP, env=paths()) as server:
+        async with opened(server) as diary:
+            await diary.client.call("diary.fault", subject="bad")
+            await diary.say("bad", "good")
+            await eventually(diary.dead)
+            await eventually(lambda: is_counted(diary, {"bad": 1, "good": 1}))
+            with pytest.raises(Conflict, match=r"served by .*; stop the server that serves it, or take the subscriber"):
+                await diary.operator.call("event.group.drop", group="diary")
+            assert len(await diary.dead()) == 1
+        server.options = tuple(each for each in server.options if each not in APP)
+        await server.stop()
+        await server.start()
+        async with opened(server) as diary:
+            await refused_in_words(diary, server)
+            assert await trimmed(server) == 0
+            dropped = {"group": "diary", "partitions": 16, "dead": 1, "retrying": 0}
+            for _ in range(2):
+                about = {"idempotencyKey": "drop-1"}
+                assert await diary.operator.call("event.group.drop", about, group="diary") == dropped
+            for group in ("counter", "threaded"):
+                await diary.operator.call("event.group.drop", group=group)
+            assert await diary.dead() == []
+            told = (await diary.client.call("event.list", types=["event.group_dropped"]))["events"]
+            assert [each["subject"] for each in told] == ["diary", "counter", "threaded"]
+            assert (told[0]["payload"], told[0]["role"]) == (dropped, "operator")
+            await eventually(lambda: trimmed(server))
+
+
+async def refused_in_words(diary: Diary, server: Server) -> None:
+    """Check what is refused for another reason than a server: each says what to do, and tells no event."""
+    hook = await diary.operator.call("webhook.add", url="https://93.184.215.14/", events=["x.hook.*"])
+    for group, said in (
+        ("record", "--database-url none"),
+        (f"webhook.{hook['id']}", "claudebench webhook remove wh-1"),
+    ):
+        with pytest.raises(Conflict, match=said):
+            await diary.operator.call("event.group.drop", group=group)
+    for group, near in (("dairy", "diary"), ("webhook.wh-2", "webhook.wh-1")):
+        with pytest.raises(NotFound) as caught:
+            await diary.operator.call("event.group.drop", group=group)
+        assert caught.value.data["nearest"] == near
+    for group in ("", "Diary", "a b", "x" * 65):
+        with pytest.raises(InvalidParams):
+            await diary.operator.call("event.group.drop", group=group)
+    async with server.client(workspace="w") as stranger:
+        with pytest.raises(Unauthorized):
+            await stranger.call("event.group.drop", group="diary")
+    await diary.operator.call("webhook.remove", id=hook["id"])
+    groups = (await diary.client.call("event.lag"))["groups"]
+    assert [each["group"] for each in groups] == ["counter", "diary", "record", "threaded"]
+    assert (await diary.client.call("event.list", types=["event.group_dropped"]))["events"] == []
+
+
+async def trimmed(server: Server) -> int:
+    """Let a step of trimming take all that it may; return how many events went."""
+    async with store_of(server) as connection:
+        gone, _ = await connection.change(TRIM, Origin("w"), 10**13, 0)
+        return int(gone)
 
 
 @pytest.mark.parametrize(

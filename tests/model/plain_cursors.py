@@ -8,7 +8,7 @@ from typing import Literal
 from claudebench.events.cursor import LEASE_MAX_MS, Mark
 from claudebench.events.position import number
 
-Refusal = Literal["unknown", "stale"]
+Refusal = Literal["unknown", "stale", "served"]
 CUT_SHARE, STEP = 2_000, 200
 
 
@@ -165,15 +165,31 @@ class PlainCursors:
         if not noted:
             self.told.append((group, partition, after, to))
 
-    def acknowledge(self, group: str) -> int:
-        """Take the gaps of a group back."""
+    def acknowledge(self, group: str) -> Refusal | int:
+        """Take the gaps of a group back; the cursors that had one stand behind it."""
+        if group not in self.groups:
+            return "unknown"
         gone = [key for key in self.gaps if key[0] == group]
         for key in gone:
             del self.gaps[key]
-        for (name, _), kept in self.cursors.items():
-            if name == group and before(kept.position, self.trimmed):
-                kept.position = self.trimmed
+            kept = self.cursors[key]
+            kept.position = max(kept.position, self.trimmed, key=number)
         return len(gone)
+
+    def end(self, group: str) -> Refusal | int:
+        """Forget a group that nobody serves; return how many partitions it had."""
+        if group not in self.groups:
+            return "unknown"
+        held = [kept.until_ms for (name, _), kept in self.cursors.items() if name == group and kept.holder]
+        if any(self.now_ms < each <= self.now_ms + LEASE_MAX_MS for each in (*held, *self._sharing(group))):
+            return "served"
+        partitions = self.groups[group]
+        self.drop(group)
+        return partitions
+
+    def _sharing(self, group: str) -> list[int]:
+        """Return until when each counts that shares a group."""
+        return list(self.holders.get(group, {}).values())
 
     def drop(self, group: str) -> bool:
         """Forget a group."""

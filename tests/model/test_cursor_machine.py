@@ -16,7 +16,7 @@ from tests.model.plain_cursors import PlainCursors
 from tests.scripts import invariants
 
 from claudebench.app import CATALOGUE, SCRIPTS
-from claudebench.errors import NotFound, Stale
+from claudebench.errors import Conflict, NotFound, Stale
 from claudebench.events.cursor import Cursor, Cursors, Mark
 from claudebench.events.log import EventLog
 from claudebench.events.trim import TRIM
@@ -49,6 +49,8 @@ BUGS = {
     "positions are text": ("trim", "tonumber(a_n) < tonumber(b_n)", "a_n < b_n"),
     "what is unread is trimmed": ("trim", "not (lowest and is_before(lowest, id))", "true"),
     "a gap is not told": ("trim", "if partitions > 0 and is_before(position, trimmed)", "if false"),
+    "what is served ends": ("group_drop", "if holder then return", "if false then return"),
+    "a gap stays noted": ("cursor_acknowledge", "if redis.call('HDEL',", "if redis.call('HEXISTS',"),
     "a late note counts": ("cursor_note", "if current > tonumber(term)", "if false"),
 }
 
@@ -84,6 +86,8 @@ class CursorMachine(RuleBasedStateMachine):
                 return "stale"
             except NotFound:
                 return "unknown"
+            except Conflict:
+                return "served"
 
         return self.loop.run_until_complete(answer())
 
@@ -173,8 +177,27 @@ class CursorMachine(RuleBasedStateMachine):
 
     @rule(group=st.sampled_from([*GROUPS, "record"]))
     def acknowledge(self, group: str) -> None:
-        """Make up for the gaps of a group."""
-        assert self.wait(self.cursors.acknowledge(self.workspace, group)) == self.plain.acknowledge(group)
+        """Make up for the gaps of a group; that is told if there were any."""
+        answer = self.wait(self.cursors.acknowledge(self._origin(), group))
+        if not isinstance(answer, str) and answer.gaps:
+            self._wrote(answer.position)
+        assert (answer if isinstance(answer, str) else answer.gaps) == self.plain.acknowledge(group)
+
+    @rule(group=st.sampled_from([*GROUPS, "record"]))
+    def end(self, group: str) -> None:
+        """Let the operator end a group; that is told, and refused while somebody serves it."""
+        answer = self.wait(self.cursors.end(self._origin(), group))
+        wanted = self.plain.end(group)
+        assert (answer if isinstance(answer, str) else answer.partitions) == wanted
+        if isinstance(wanted, int):
+            self._wrote(answer.position)
+
+    def _origin(self) -> Origin:
+        return Origin(self.workspace, given_ms=str(self.plain.now_ms))
+
+    def _wrote(self, position: str) -> None:
+        self.written.append(position)
+        self.plain.append(position)
 
     @rule(group=st.sampled_from([*GROUPS, "record"]))
     def drop(self, group: str) -> None:

@@ -6,11 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import Raw
 from tests.scripts.ledger import HOUR, SECOND
 from tests.scripts.test_lua_log import Log
 
 from claudebench.errors import Conflict, LimitReached, NotFound, Stale
 from claudebench.events.cursor import NEXT, Cursor, Cursors, Mark, partition_of
+from claudebench.events.letters import DeadLetters, Letter
+from claudebench.events.model import Event
 from claudebench.events.trim import TRIM
 from claudebench.store.keys import KEYS
 from claudebench.store.script import Script, Source
@@ -274,10 +277,14 @@ async def test_a_gap_is_told_once(readers: Readers) -> None:
     (lag, *_) = await readers.cursors.lag(readers.workspace, "g")
     assert lag.gap.startswith(f"{positions[9]} ")
 
-    assert await readers.cursors.acknowledge(readers.workspace, "g") == 16
+    position, ended = await readers.cursors.acknowledge(readers.ledger.origin(), "g")
+    assert ended == 16
+    (event,) = (await readers.ledger.read()).of_type("event.gap_acknowledged")
+    assert (event.position, event.payload) == (position, {"group": "g", "gaps": 16})
     _, gaps = await readers.trim(1000)
     assert gaps == 0
-    assert {cursor.position for cursor in await readers.take("a")} >= {trimmed}
+    trimmed = (await readers.log.span(readers.workspace)).trimmed
+    assert {cursor.position for cursor in await readers.take("a")} == {trimmed}
 
 
 async def test_a_gap_grows(readers: Readers) -> None:
@@ -287,10 +294,91 @@ async def test_a_gap_grows(readers: Readers) -> None:
         await readers.cursors.gap(readers.workspace, "g", 3, "5-0", to)
     (lag,) = [each for each in await readers.cursors.lag(readers.workspace, "g") if each.partition == 3]
     assert lag.gap == "5-0 20-0"
-    await readers.cursors.acknowledge(readers.workspace, "g")
+    await readers.cursors.acknowledge(readers.ledger.origin(), "g")
     await readers.cursors.gap(readers.workspace, "g", 3, "20-0", "30-0")
 
     assert [(each["from"], each["to"]) for each in await readers.told()] == [("5-0", "10-0"), ("20-0", "30-0")]
+
+
+async def test_an_acknowledgement_passes_nothing_in_silence(readers: Readers) -> None:
+    """Only the cursor that had a gap moves; without a gap nothing is changed or told, and no group is made up."""
+    await readers.cap(20)
+    await readers.say(60)
+    await readers.cursors.gap(readers.workspace, "g", 3, "0-0", "9-9")
+
+    assert (await readers.cursors.acknowledge(readers.ledger.origin(), "g")).gaps == 1
+    trimmed = (await readers.log.span(readers.workspace)).trimmed
+    lags = await readers.cursors.lag(readers.workspace, "g")
+    assert {each.partition: each.position for each in lags if each.position != "0-0"} == {3: trimmed}
+    assert not [each.gap for each in lags if each.gap]
+    before = await readers.ledger.read()
+    again = await readers.cursors.acknowledge(readers.ledger.origin(), "g")
+    with pytest.raises(NotFound):
+        await readers.cursors.acknowledge(readers.ledger.origin(), "nobody")
+    assert (again.position, again.gaps) == (before.events[-1].position, 0)
+    assert await readers.ledger.read() == before
+
+
+async def test_the_operator_ends_a_group(readers: Readers) -> None:
+    """A group that nobody serves goes with its letters, retries and gaps, as one event tells; the log is trimmed."""
+    positions = await readers.say(5)
+    letters = DeadLetters(readers.ledger.connection, lambda: str(readers.ledger.now_ms))
+    for position in positions[:3]:
+        letter = Letter(
+            event=Event(id=position, type="x.a", subject="s", payload=Raw(b"{}"), time=""), error="", tries=1
+        )
+        await letters.write(readers.workspace, "g", None, letter, 7)
+    await letters.retry(readers.ledger.origin(), "g", positions[0])
+    await readers.cursors.gap(readers.workspace, "g", 3, "0-0", "9-9")
+    assert (await readers.trim())[0] == 0
+
+    ended = await readers.cursors.end(readers.ledger.origin(), "g")
+
+    assert (ended.partitions, ended.dead, ended.retrying) == (16, 2, 1)
+    found = await readers.ledger.check()
+    (told,) = found.of_type("event.group_dropped")
+    assert (told.position, told.subject) == (ended.position, "g")
+    assert told.payload == {"group": "g", "partitions": 16, "dead": 2, "retrying": 1}
+    of_groups = ("group", "holders", "gaps", "dead_events", "retry")
+    assert not [key for key in found.keys if key.startswith(of_groups)]
+    assert (await readers.trim())[0] == len(found.events)
+    with pytest.raises(NotFound):
+        await readers.cursors.end(readers.ledger.origin(), "g")
+
+
+async def test_a_group_that_is_served_does_not_end(readers: Readers) -> None:
+    """While somebody holds a partition, or shares without one, the refusal names it and changes nothing."""
+    await readers.take("a")
+    await readers.say()
+    before = await readers.ledger.read()
+    with pytest.raises(Conflict, match="served by a") as caught:
+        await readers.cursors.end(readers.ledger.origin(), "g")
+    assert caught.value.data["holder"] == "a"
+    assert await readers.ledger.read() == before
+
+    await readers.cursors.leave(readers.workspace, "g", "a")
+    await readers.cursors.register(readers.workspace, "one", 1)
+    for holder in ("a", "b"):
+        await readers.cursors.take(readers.workspace, "one", holder, LEASE_MS)
+    await readers.cursors.leave(readers.workspace, "one", "a")
+    with pytest.raises(Conflict, match="served by b"):
+        await readers.cursors.end(readers.ledger.origin(), "one")
+    assert (await readers.cursors.end(readers.ledger.origin(), "g")).partitions == 16
+
+
+async def test_a_group_of_the_dead_ends(readers: Readers) -> None:
+    """A lease that is over keeps no group, nor one that a clock run backwards made longer than any is."""
+    await readers.take("a")
+    readers.ledger.now_ms += LEASE_MS - 1
+    with pytest.raises(Conflict):
+        await readers.cursors.end(readers.ledger.origin(), "g")
+    readers.ledger.now_ms += 1
+    assert (await readers.cursors.end(readers.ledger.origin(), "g")).partitions == 16
+
+    await readers.cursors.register(readers.workspace, "g")
+    await readers.take("a")
+    readers.ledger.now_ms -= HOUR
+    assert (await readers.cursors.end(readers.ledger.origin(), "g")).partitions == 16
 
 
 async def test_a_late_reader_notes_nothing(readers: Readers) -> None:

@@ -284,7 +284,8 @@ def server(site: Site) -> Finding:
         return Finding("bad" if expected else "note", "server", error.message, why, "claudebench up")
     failing = [name for name, well in health["services"].items() if not well]
     if failing:
-        return Finding("bad", "server", f"{health['status']}: {', '.join(failing)}", why, f"curl {site.url}/health")
+        remedy = "claudebench event lag" if failing == ["log"] else f"curl {site.url}/health"
+        return Finding("bad", "server", f"{health['status']}: {', '.join(failing)}", why, remedy)
     if health["version"] != __version__:
         seen = f"{site.url} is version {health['version']}, this is {__version__}"
         return Finding("note", "server", seen, why, "restart it: claudebench up")

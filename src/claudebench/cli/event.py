@@ -92,6 +92,31 @@ declare(
     ),
 )
 
+group = noun(
+    "The groups that read the log; to end one, or its gaps, is the operator's.",
+    "claudebench event group drop notify",
+)
+app.add_typer(group, name="group")
+ENDS = (
+    ("drop", "End a group that nobody serves, with its dead letters, so that the log is not kept for it."),
+    ("acknowledge", "End the gaps of a group: you have made up for the events that it lost, or do without."),
+)
+declare(
+    group,
+    *(
+        Verb(
+            name=name,
+            command=f"event.group.{name}",
+            request=f"{MODEL}:OneGroup",
+            about=about,
+            example=f"claudebench event group {name} notify",
+            arguments=("group",),
+            hidden=ASK,
+        )
+        for name, about in ENDS
+    ),
+)
+
 
 @app.command(epilog=example("claudebench event tail --types task.failed"))
 def tail(

@@ -158,6 +158,11 @@ def lags(answer: dict[str, Any]) -> None:
     for group in answer["groups"]:
         if group["dead"] or group["retrying"]:
             note(f"{group['group']}: {group['dead']} dead letters, {group['retrying']} to be delivered once more")
+        if any("gap" in each for each in group["partitions"]):
+            note(
+                f"{group['group']}: events went before it had read them; once you have made up for that: "
+                f"claudebench event group acknowledge {group['group']}"
+            )
     note(f"the log ends at {answer['last'] or 'its beginning'}" + _cut(answer["trimmed"]))
 
 

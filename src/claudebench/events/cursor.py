@@ -7,7 +7,7 @@ key, or without one its subject, falls into. In each partition stands a cursor {
     take      free, or its lease is over -> held, fence + 1    a fair share; of what is held already: longer, same fence
     commit    held under this fence -> further on, held longer
     release   held -> free;  leave: all that a holder has
-    drop      gone, with everything noted
+    drop      gone, with everything noted; `end` does so for the operator, and only to a group that nobody holds
 
 Invariants: a fence is had by one holder and grows with each change of it; who was paused beyond its lease and overtaken
 is refused, so a position is only ever moved by whoever holds the partition; positions only move forward. Every event is
@@ -45,9 +45,10 @@ NOTE = Script(__package__, "cursor_note")
 GAP = Script(__package__, "cursor_gap")
 ACKNOWLEDGE = Script(__package__, "cursor_acknowledge")
 DROP = Script(__package__, "cursor_drop")
+END = Script(__package__, "group_drop")
 LAG = Script(__package__, "cursor_lag")
 GROUPS = Script(__package__, "groups")
-SCRIPTS = (REGISTER, TAKE, COMMIT, RELEASE, LEAVE, NOTE, GAP, ACKNOWLEDGE, DROP, LAG, GROUPS)
+SCRIPTS = (REGISTER, TAKE, COMMIT, RELEASE, LEAVE, NOTE, GAP, ACKNOWLEDGE, DROP, END, LAG, GROUPS)
 
 PARTITIONS = 16
 LEASE_MAX_MS = 60_000
@@ -108,6 +109,22 @@ class Lag(NamedTuple):
     behind_ms: int
     gap: str
     is_exact: bool
+
+
+class Ended(NamedTuple):
+    """A group that was dropped: the position of the event that tells so, and what went with it."""
+
+    position: str
+    partitions: int
+    dead: int
+    retrying: int
+
+
+class Acknowledged(NamedTuple):
+    """How many gaps were ended, and the position of the event that tells so; the newest one where there was none."""
+
+    position: str
+    gaps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +219,28 @@ class Cursors:
         origin = Origin(workspace, given_ms=self.given_ms())
         await self.connection.change(GAP, origin, group, partition, after, to)
 
-    async def acknowledge(self, workspace: str, group: str) -> int:
-        """Say that somebody made up for the gaps of a group; return how many there were."""
-        return int(await self.connection.run(ACKNOWLEDGE, workspace, group))
+    async def acknowledge(self, origin: Origin, group: str) -> Acknowledged:
+        """Say that somebody made up for the gaps of a group, and tell it if there were any.
+
+        Raises:
+            NotFound: there is no such group.
+        """
+        position, gaps = await self.connection.change(ACKNOWLEDGE, origin, group)
+        return Acknowledged(position.decode(), gaps)
 
     async def drop(self, workspace: str, group: str) -> bool:
-        """Let a group read no more; return whether there was one."""
+        """Let a group read no more, whoever holds it, and tell nobody; return whether there was one."""
         return bool(await self.connection.run(DROP, workspace, group))
+
+    async def end(self, origin: Origin, group: str) -> Ended:
+        """Let a group that nobody serves read no more, and tell it.
+
+        Raises:
+            NotFound: there is no such group.
+            Conflict: a live process holds or shares it; `holder` of its data names one.
+        """
+        position, *gone = await self.connection.change(END, origin, group)
+        return Ended(position.decode(), *gone)
 
     async def groups(self, workspace: str) -> dict[str, int]:
         """Return the groups and their partitions; 0 for one whose position lives elsewhere."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from claudebench.errors import ClaudeBenchError, Stale, TimedOut, Unavailable
+from claudebench.errors import ClaudeBenchError, NotFound, Stale, TimedOut, Unavailable
 from claudebench.events.cursor import OLDEST, PARTITIONS, Cursor, Mark, partition_of
 from claudebench.events.letters import RETRIED
 from claudebench.events.position import number
@@ -194,11 +194,15 @@ class Group:
     async def _hold(self) -> None:
         await self._register()
         while True:
-            with suppress(ClaudeBenchError):
+            try:
                 asked_s = monotonic()
                 self._keep(await self._take(), asked_s + self._lease_s)
                 self.took.set()
                 await self._commit_idle()
+            except NotFound:  # it was dropped while we did not hold it; served, it begins again
+                await self._register()
+            except ClaudeBenchError:
+                pass
             await asyncio.sleep(self._lease_s / 3)
 
     async def _take(self) -> Taken:

@@ -113,4 +113,24 @@ class Gap(Payload):
     to: str
 
 
-EVENTS = (EventType("cursor.gap", "events went from the log before a group had read them", Gap),)
+class GroupDropped(Payload):
+    """What went with a group: its partitions, its dead letters, and those that were to be delivered once more."""
+
+    group: str
+    partitions: int
+    dead: int
+    retrying: int
+
+
+class GapAcknowledged(Payload):
+    """In how many partitions of a group a gap was ended."""
+
+    group: str
+    gaps: int
+
+
+EVENTS = (
+    EventType("cursor.gap", "events went from the log before a group had read them", Gap),
+    EventType("event.group_dropped", "the operator ended a group of readers that nobody served", GroupDropped),
+    EventType("event.gap_acknowledged", "somebody made up for the gaps of a group, or does without", GapAcknowledged),
+)

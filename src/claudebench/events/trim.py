@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from claudebench.errors import ClaudeBenchError
 from claudebench.store.origin import Origin
 from claudebench.store.script import Script
+from claudebench.telemetry.sparse import Sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ DAY_MS = 86_400_000
 EVENTS_MAX = 500_000
 STEPS_MAX = 80
 EVERY_S, RESTS = 0.5, 10
+_lost = Sparse.to_log("warning")
 
 
 @dataclass(slots=True)
@@ -61,6 +63,14 @@ class Trimming:
             gone, gaps = await self.connection.run(
                 TRIM, workspace, *origin.head, self.retain_days * DAY_MS, self.events_max
             )
-            self.gapped.add(workspace) if gaps else self.gapped.discard(workspace)
+            self._note(workspace, gaps)
             if not gone:
                 return
+
+    def _note(self, workspace: str, gaps: int) -> None:
+        """Know where gaps are; that there are some is said once, and again when there are others behind an end."""
+        if not gaps:
+            self.gapped.discard(workspace)
+        elif workspace not in self.gapped:
+            self.gapped.add(workspace)
+            _lost("events went before a group had read them", see=f"claudebench event lag --workspace {workspace}")

@@ -141,6 +141,28 @@ class DeadMoved(msgspec.Struct):
     count: int
 
 
+class OneGroup(Ask):
+    """event.group.drop and event.group.acknowledge."""
+
+    group: Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9._-]+$(?!\n)", description="The group of readers")]
+
+
+class GroupDropped(msgspec.Struct):
+    """A group that is gone, and how many dead letters and waiting retries went with it."""
+
+    group: str
+    partitions: int
+    dead: int
+    retrying: int
+
+
+class GapsAcknowledged(msgspec.Struct):
+    """How many gaps of a group were ended."""
+
+    group: str
+    gaps: int
+
+
 Seam = Annotated[str, Meta(max_length=40, pattern=r"^[a-z-]+$(?!\n)", description="The seam, such as events")]
 MaybeSeam = Annotated[
     str, Meta(max_length=40, pattern=r"^[a-z-]*$(?!\n)", description="Only this seam, such as events")
