@@ -51,7 +51,11 @@ class Doors:
                     return
             else:
                 response = await self._respond(scope, receive)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last resort
+        except asyncio.CancelledError:
+            response = http.problem(
+                Unavailable("the server ends; whether this was done is not known", outcome="unknown")
+            )
+        except Exception as error:  # noqa: BLE001 - the last resort
             response = http.problem(internal(scope["path"], error))
         await http.answer(response, scope, send)
 

@@ -274,19 +274,56 @@ async def test_a_group_lets_what_has_begun_end(told: Told) -> None:
 async def test_who_says_not_now_is_asked_later(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that says for how long a further try is no use is left alone so long, within bounds."""
     slept = list[float]()
-    sleep = asyncio.sleep
 
-    async def noting(delay: float) -> None:
-        slept.append(delay)
-        await sleep(0)
+    async def noting(_delivering: Delivering, delay_s: float) -> None:
+        slept.append(delay_s)
 
     async def refuse(_event: Event, _delivery: Delivery) -> None:
         raise NotNow("not now", after_s=[7.0, 1e9][len(slept)])
 
-    monkeypatch.setattr(asyncio, "sleep", noting)
+    monkeypatch.setattr(Delivering, "_rest", noting)
     told.subscription = Subscription("g", MINE, refuse, 2, QUICK, partitions=1)
     (id_,) = await told.say("one")
     event = (await told.log.page(told.workspace, "", 1)).events[0]
     assert event.id == id_
     assert await told.delivering().deliver(event) == "dead"
     assert slept[:2] == [7.0, 3600.0]
+
+
+async def test_an_error_that_no_text_holds(told: Told) -> None:
+    """An error whose words cannot be written makes a dead letter too, with a mark where they were."""
+
+    async def fail(_event: Event, _delivery: Delivery) -> None:
+        raise ValueError("\ud800 here")
+
+    told.subscription = Subscription("g", MINE, fail, 0, QUICK, partitions=1)
+    await told.say("bad", "next")
+    async with told.listening():
+        await eventually(lambda: all_dead(told, 2))
+    assert (await told.dead())[0] == ("bad", 1, "ValueError: ? here")
+
+
+async def all_dead(told: Told, count: int) -> bool:
+    """Tell whether there are so many dead letters."""
+    return len(await told.dead()) == count
+
+
+async def test_what_rests_is_handed_over(told: Told) -> None:
+    """A group that ends does not wait for the rest between two tries: the event stays before who is next."""
+
+    async def fail(event: Event, _delivery: Delivery) -> None:
+        told.tries.append((event.subject, 1))
+        if event.subject == "bad":
+            raise RuntimeError("not yet")
+
+    told.subscription = Subscription("g", MINE, fail, 5, Backoff(3_000, 3_000), partitions=1)
+    await told.say("good", "bad")
+    delivering = told.delivering()
+    reader = Reader(told.workspace, "g", delivering.deliver, 1, finish_s=None, let_go=delivering.let_go)
+    group = Group(told.log, told.cursors, "here", reader)
+    running = asyncio.create_task(group.run())
+    await eventually(lambda: told.tries[-1:] == [("bad", 1)])
+    running.cancel()
+    await asyncio.wait((running,))
+    (lag,) = await told.cursors.lag(told.workspace, "g")
+    assert (lag.holder, lag.behind) == ("", 1)

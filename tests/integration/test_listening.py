@@ -12,6 +12,7 @@ from tests.integration.serving import Process
 
 from claudebench.errors import Unavailable
 from claudebench.events import bus as bus_module
+from claudebench.events import listening as listening_module
 from claudebench.events.subscriber import Delivery, Subscription
 from claudebench.testing import eventually
 
@@ -179,3 +180,32 @@ async def test_who_cannot_say_ends_nothing(process: Hearing) -> None:
     await eventually(lambda: second.told)
     await process.say(one, "one")
     await eventually(lambda: first.told)
+
+
+async def test_workspaces_beyond_the_bound_are_left_out(process: Hearing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not served, the log says so, and those that are served go on being served."""
+    monkeypatch.setattr(listening_module, "GROUPS_MAX", 1)
+    one, two = f"l{next(_numbers)}", f"l{next(_numbers)}"
+    process.known.extend([one, two])
+    await process.say(two, "not heard")
+    await process.say(one, "first")
+    await eventually(lambda: process.told == [(one, "first")])
+    await eventually(lambda: one in process.listening.places)
+    await process.say(one, "second")
+    await eventually(lambda: process.told == [(one, "first"), (one, "second")])
+    assert two not in process.listening.places
+
+
+async def test_a_workspace_that_cannot_be_served_harms_no_other(process: Hearing) -> None:
+    """Whatever goes wrong when it is asked what there is to serve, others are served."""
+    one, two = f"l{next(_numbers)}", f"l{next(_numbers)}"
+
+    async def further(workspace: str) -> list[Subscription]:
+        if workspace == one:
+            raise RuntimeError("what nobody foresaw")
+        return []
+
+    process.listening.further = further
+    process.known.extend([one, two])
+    await process.say(two, "heard")
+    await eventually(lambda: process.told == [(two, "heard")])

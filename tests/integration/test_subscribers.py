@@ -365,3 +365,38 @@ async def test_what_is_misdeclared_ends_the_start(tmp_path: Path, text: str, sai
     shown = " ".join(str(refused.value).split())
     assert said in shown
     assert "--app wrong" in shown
+
+
+STUBBORN = """
+import asyncio
+from claudebench import Event, on
+
+@on("x.stubborn.said", group="stubborn")
+async def stay(event: Event) -> None:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+async def test_a_server_ends_though_a_function_does_not(tmp_path: Path) -> None:
+    """One that swallows its cancellation is left behind: the server ends in order, exits 0, and says so."""
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    options = ("--app", "stubborn")
+    async with serve(tmp_path / "data", *options, env={"PYTHONPATH": str(tmp_path)}, fresh=True) as server:
+        async with server.client(workspace="w") as client:
+            await client.call("event.emit", type="x.stubborn.said", subject="s", payload={})
+
+            async def is_busy() -> bool:
+                groups = (await client.call("event.lag"))["groups"]
+                return any(
+                    each["behind"] and any("holder" in part for part in each["partitions"])
+                    for each in groups
+                    if each["group"] == "stubborn"
+                )
+
+            await eventually(is_busy)
+        assert await server.stop() == 0
+        assert "is left behind" in server.log_path.read_text()

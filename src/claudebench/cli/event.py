@@ -86,6 +86,7 @@ declare(
             request=f"{MODEL}:DeadMove",
             about=about,
             example=f"claudebench event dead {name} --group notify --all",
+            meanings={"id": "The event, such as 1796055045555-0"},
             hidden=ASK,
         )
         for name, about in MOVES

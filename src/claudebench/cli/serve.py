@@ -8,10 +8,12 @@ import errno
 import gc
 import json as jsonlib
 import logging
+import os
 import resource
 import signal
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from claudebench.settings import Settings
 
-DRAIN_S = 8
+DRAIN_S, END_WITHIN_S = 8, 2.0
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 PORTS = frozenset({errno.EADDRINUSE, errno.EACCES})
@@ -96,6 +98,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, json: bool) -> 
         starting.cancel()
         await asyncio.wait((serving, starting))
         await app.stop()
+        _leave_behind(code=1 if sys.exc_info()[0] else 0)
 
 
 def _settle_imports() -> None:
@@ -109,6 +112,18 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+
+
+def _leave_behind(code: int) -> None:
+    """End the process though a function of an app does not end: all that is ours has ended."""
+
+    def end() -> None:
+        logging.getLogger("claudebench").warning("a function of an app does not end, and is left behind")
+        os._exit(code)
+
+    timer = threading.Timer(END_WITHIN_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _stop(doors: Doors, server: uvicorn.Server) -> None:

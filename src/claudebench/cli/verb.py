@@ -77,7 +77,8 @@ class Pages:
 class Verb:
     """A command as a verb; the fields of its request that are `arguments` are given by their place.
 
-    `meanings` says what fields are whose names mean something else in other requests.
+    `meanings` says what fields are whose names mean something else in other requests; `fails` tells which answers are
+    no success though nothing was refused: exit 1.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Verb:
     meanings: Mapping[str, str] = field(default_factory=dict)
     pages: Pages | None = None
     show: Callable[[Any], None] = show.record
+    fails: Callable[[Any], bool] = lambda _: False
 
 
 def declare(app: typer.Typer, *verbs: Verb) -> None:
@@ -288,6 +290,8 @@ def _run(verb: Verb, places: list[Place], words: dict[str, Any]) -> None:
     except ClaudeBenchError as error:
         raise _said(error, verb, places) from None
     (show.as_json if words["json"] else verb.show)(answer)
+    if verb.fails(answer):
+        raise typer.Exit(1)
 
 
 def _put(params: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

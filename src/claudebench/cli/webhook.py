@@ -61,10 +61,11 @@ declare(
         name="test",
         command="webhook.test",
         request=f"{MODEL}:One",
-        about="Send one signed webhook.ping now; print what was answered, and in which time.",
+        about="Send one signed webhook.ping now; print what was answered, and when. Exit 1 if it was not taken.",
         example="claudebench webhook test wh-1",
         arguments=("id",),
         meanings=ID,
         changes=False,
+        fails=lambda answer: not answer["delivered"],
     ),
 )

@@ -15,13 +15,13 @@ from claudebench.errors import ClaudeBenchError, Stale
 from claudebench.events.bus import Means, Service, Serving
 from claudebench.events.group import Group
 from claudebench.events.position import number
-from claudebench.events.pushing import Pushing
+from claudebench.events.pushing import Pushing, Silent
 from claudebench.patterns.label import Pattern
 
 if TYPE_CHECKING:
-    from claudebench.events.cursor import Mark, Taken
-    from claudebench.events.group import Partition
-    from claudebench.events.log import Page
+    from claudebench.events.cursor import Cursors, Mark, Taken
+    from claudebench.events.group import Partition, Reader
+    from claudebench.events.log import EventLog, Page
     from claudebench.events.model import Event
     from claudebench.events.position import Id
     from claudebench.events.subscriber import Delivering, Subscription
@@ -31,6 +31,12 @@ LEASE_MS = 2_000
 
 class InOrderGroup(Group):
     """A group that begins an event when all before it, in every partition, are over."""
+
+    def __init__(self, log: EventLog, cursors: Cursors, holder: str, reader: Reader, delivering: Delivering) -> None:
+        """Take what a group takes, and what makes a dead letter of an event at which one process after another dies."""
+        super().__init__(log, cursors, holder, reader)
+        self._delivering = delivering
+        self._silences: tuple[str, int] = ("", 0)  # the event that was given up last, and how often
 
     async def _take(self) -> Taken:
         reader = self._reader
@@ -54,11 +60,22 @@ class InOrderGroup(Group):
     async def _handle(self, event: Event, partition: Partition, mark: Mark) -> None:
         try:
             await super()._handle(event, partition, mark)
-        except Stale:
-            with suppress(ClaudeBenchError):
-                await self._release(partition)
-            raise
+        except Stale as error:
+            if not (isinstance(error, Silent) and await self._is_buried(event, mark, error)):
+                with suppress(ClaudeBenchError):
+                    await self._release(partition)
+                raise
+            partition.busy_with = ""
         self._pass_turn()
+
+    async def _is_buried(self, event: Event, mark: Mark, error: Silent) -> bool:
+        """Give up on an event of which one process after another told nothing, as often as it may be tried."""
+        former, count = self._silences
+        self._silences = (event.id, count + 1 if former == event.id else 1)
+        if self._silences[1] <= self._delivering.retries:
+            return False
+        await self._delivering.bury(event, mark, error, self._silences[1])
+        return True
 
     def _pass_turn(self) -> None:
         """Wake whoever holds the oldest event that waits."""
@@ -82,6 +99,7 @@ class CentralizedEventBus:
         self._means, self._service = means, service
         self._serving = Serving(service, self._group, means.tailer)
         self._pushing = Pushing(means, service.workspace, self._delivering, service.members)
+        self._deliverings: dict[str, tuple[Subscription, Delivering]] = {}
         self.groups = self._serving.groups
 
     async def start(self) -> None:
@@ -103,22 +121,37 @@ class CentralizedEventBus:
 
     async def drain(self) -> None:
         """Push nothing new, wait for what was pushed and for what was pushed to us."""
+        self._let_go()
         await self._serving.end(finish_s=None)
         await self._pushing.finish()
         self._pushing.end()
 
     async def stop(self) -> None:
         """Push nothing new; what was pushed to us is given up, and pushed to another."""
+        self._let_go()
         try:
             await self._serving.end()
         finally:
             self._pushing.end()
 
+    def _let_go(self) -> None:
+        for _, delivering in self._deliverings.values():
+            delivering.let_go()
+
     def _delivering(self, group: str) -> Delivering | None:
+        """Return what handles the events of a group here, if it is served here now."""
         for subscription in self._service.subscriptions():
             if subscription.group == group:
-                return self._means.delivering(subscription, self._service.workspace, self.pattern)
+                return self._handling(subscription)
+        self._deliverings.pop(group, None)
         return None
+
+    def _handling(self, subscription: Subscription) -> Delivering:
+        known, delivering = self._deliverings.get(subscription.group, (None, None))
+        if known != subscription or not delivering:
+            delivering = self._means.delivering(subscription, self._service.workspace, self.pattern)
+            self._deliverings[subscription.group] = (subscription, delivering)
+        return delivering
 
     def _group(self, subscription: Subscription) -> InOrderGroup:
         means = self._means
@@ -128,4 +161,4 @@ class CentralizedEventBus:
 
         reader = means.reader(self._service, subscription, push)
         reader = replace(reader, lease_ms=LEASE_MS, recent=means.recent(subscription, self._service.workspace))
-        return InOrderGroup(means.log, means.cursors, means.process, reader)
+        return InOrderGroup(means.log, means.cursors, means.process, reader, self._handling(subscription))

@@ -45,6 +45,10 @@ BACKOFF_S = (0.05, 0.2, 1.0, 5.0)
 _failed = Sparse.to_log("error")
 
 
+class HandedOver(Exception):
+    """An event is not handled, and who takes its partition next goes on with it."""
+
+
 @dataclass(slots=True, eq=False)
 class Partition:
     """A partition in our hands.
@@ -108,8 +112,9 @@ class Reader:
     often it looks by itself; what has begun may go on for `finish_s` when the group ends. `epoch` is that of the way in
     which events are delivered (`patterns/seam.py`), None where there is but one. `commits_at_once`: the store is told
     soon after an event is handled, not only when the lease is renewed. `recent` returns what this process has read of
-    the log already, behind a position, or None: it is asked first by a group that was woken. `registers` is
-    False where somebody else registers the group, and drops it.
+    the log already, behind a position, or None: it is asked first by a group that was woken. `registers`: False where
+    somebody else registers the group, and drops it. `let_go` is called when the group ends: who rests between two
+    tries need not be waited for.
     """
 
     workspace: str
@@ -126,6 +131,7 @@ class Reader:
     commits_at_once: bool = True
     registers: bool = True
     recent: Callable[[str, int], Page | None] = _none
+    let_go: Callable[[], None] = lambda: None
 
 
 class Group:
@@ -166,6 +172,7 @@ class Group:
 
     async def _finish(self) -> None:
         """Begin nothing new, and let what has begun end, for a while; without a bound until this is cancelled."""
+        self._reader.let_go()
         for partition in self.held.values():
             self._begin_no_more(partition)
         workers = [each.worker for each in self.held.values() if each.worker and each.is_busy]
@@ -353,6 +360,8 @@ class Group:
                     await partition.work.wait()
         except Stale:
             self._lose(partition)
+        except HandedOver:
+            partition.busy_with = ""
 
     async def _empty(self, partition: Partition) -> None:
         """Handle what waits, one after the other, and between two events one that is to be delivered once more."""
@@ -416,7 +425,7 @@ class Group:
         while True:
             try:
                 await self._reader.handler(event, mark)
-            except Stale:
+            except (Stale, HandedOver):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may overtake this event
                 _failed("a handler of events failed and is tried again", group=self._reader.name, exc_info=error)

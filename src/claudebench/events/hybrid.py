@@ -45,7 +45,7 @@ class HybridEventBus:
 
     def _group(self, subscription: Subscription) -> Group:
         means, workspace = self._means, self._service.workspace
-        deliver = means.delivering(subscription, workspace, self.pattern).deliver
-        reader = means.reader(self._service, subscription, deliver)
-        reader = replace(reader, recent=means.recent(subscription, workspace))
+        delivering = means.delivering(subscription, workspace, self.pattern)
+        reader = means.reader(self._service, subscription, delivering.deliver)
+        reader = replace(reader, recent=means.recent(subscription, workspace), let_go=delivering.let_go)
         return Group(means.log, means.cursors, means.process, reader)

@@ -114,7 +114,7 @@ class Listening:
         try:
             while True:
                 for workspace in self.known():
-                    await self._serve(workspace)
+                    await self._try_to_serve(workspace)
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
             tasks = [place.task for place in self.places.values()]
@@ -122,6 +122,15 @@ class Listening:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
+
+    async def _try_to_serve(self, workspace: str) -> None:
+        """Serve a workspace; what goes wrong there, whatever it is, is said and keeps nobody else from being served."""
+        try:
+            await self._serve(workspace)
+        except ClaudeBenchError:
+            return
+        except Exception as error:  # noqa: BLE001 - see above
+            _ended("a workspace cannot be served", workspace=workspace, exc_info=error)
 
     async def _serve(self, workspace: str) -> None:
         """Serve what there is to serve in a workspace now."""
@@ -136,7 +145,7 @@ class Listening:
             return
         others = sum(len(each.subscriptions) for name, each in self.places.items() if name != workspace)
         if others + len(subscriptions) > GROUPS_MAX:
-            _left_out("too many workspaces for the subscribers of one server", left_out=workspace)
+            _left_out("too many workspaces for the subscribers of one server", workspace=workspace)
             return
         if not place:
             place = self.places[workspace] = Place(self, workspace)

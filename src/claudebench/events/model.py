@@ -17,7 +17,8 @@ OWN_PREFIX = "x."
 Position = Annotated[
     str,
     Meta(
-        pattern=r"^(\d{1,16}-\d{1,16})?$(?!\n)", description="a position of the log, such as 1700000000000-0, or empty"
+        pattern=r"^([0-9]{1,16}-[0-9]{1,16})?$(?!\n)",
+        description="a position of the log, such as 1700000000000-0, or empty",
     ),
 ]
 

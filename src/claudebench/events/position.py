@@ -4,7 +4,7 @@ from __future__ import annotations
 
 Id = tuple[int, int]
 BEGINNING = "0-0"
-SHAPE = r"^\d{1,16}-\d{1,16}$(?!\n)"
+SHAPE = r"^[0-9]{1,16}-[0-9]{1,16}$(?!\n)"
 
 
 def number(position: str) -> Id:

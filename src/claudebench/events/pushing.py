@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -23,6 +24,7 @@ import msgspec
 
 from claudebench.errors import ClaudeBenchError, Stale, Unavailable
 from claudebench.events.cursor import Mark
+from claudebench.events.group import HandedOver
 from claudebench.events.model import Event
 from claudebench.store.keys import KEYS, prefix
 from claudebench.telemetry.sparse import Sparse
@@ -33,12 +35,17 @@ if TYPE_CHECKING:
     from claudebench.events.bus import Means
     from claudebench.events.subscriber import Delivering
 
-WORKING_EVERY_S, SILENCE_MAX_S = 1.0, 5.0
+WORKING_EVERY_S, SILENCE_MAX_S, STALLED_S = 1.0, 5.0, 2.0
 _unreadable = Sparse.to_log("error")
 _untold = Sparse.to_log("error")
 _encode = msgspec.json.Encoder().encode
 Answer = Literal["handled", "dead", "skipped", "stale", "unknown", "failed"]
 NOT_HERE: Answer = "unknown"
+NUMBER_BITS = 62  # where the numbers of a notifier begin, so that an answer to one before it is nobody's
+
+
+class Silent(Stale):
+    """Nobody tells what becomes of an event that was pushed."""
 
 
 class Push(msgspec.Struct, tag="push", frozen=True):
@@ -86,7 +93,7 @@ class Pushing:
     ) -> None:
         """Take the workspace, what handles the events of a group here, and what tells the processes that take part."""
         self._means, self._workspace, self._handling, self._members = means, workspace, handling, members
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(secrets.randbits(NUMBER_BITS))
         self._asked: dict[int, _Asked] = {}
         self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._handled: dict[int, Push] = {}  # those that were pushed here and are being handled
@@ -123,7 +130,8 @@ class Pushing:
         """Have an event handled by some process.
 
         Raises:
-            Stale: the partition changed hands, or whoever was to handle the event fell silent.
+            Stale: the partition changed hands, or is handed over.
+            Silent: whoever was to handle the event tells nothing any more.
             Unavailable: no process handles the group now.
         """
         for process in _in_turn(mark.group, await self._members()):
@@ -138,7 +146,7 @@ class Pushing:
         """Push to one process and wait for what it tells.
 
         Raises:
-            Stale: it fell silent.
+            Silent: it tells nothing any more.
         """
         number, asked = next(self._numbers), _Asked()
         self._asked[number] = asked
@@ -153,13 +161,16 @@ class Pushing:
     async def _watch(self) -> None:
         """Tell every notifier that its pushes are being handled; give up those of ours of which nobody tells."""
         while True:
+            began_s = monotonic()
             await asyncio.sleep(WORKING_EVERY_S)
             with suppress(ClaudeBenchError):
                 words = [self._say(push.notifier, Working(push.number)) for push in self._handled.values()]
                 await asyncio.gather(*words, return_exceptions=True)
+            if monotonic() > began_s + STALLED_S:
+                continue  # we were deaf ourselves: what came meanwhile is not read yet
             for asked in self._asked.values():
                 if monotonic() > asked.heard_s + SILENCE_MAX_S and not asked.answer.done():
-                    asked.answer.set_exception(Stale("the process that was to handle the event fell silent"))
+                    asked.answer.set_exception(Silent("the process that was to handle the event fell silent"))
 
     def _say(self, process: str, message: Push | Working | Told) -> asyncio.Future[int]:
         return self._means.log.connection.command("PUBLISH", self._channel_of(process), _encode(message))
@@ -206,7 +217,7 @@ class Pushing:
             return NOT_HERE
         try:
             return await delivering.deliver(push.event, push.mark)
-        except Stale:
+        except (Stale, HandedOver):
             return "stale"
         except Exception as error:  # noqa: BLE001 - whatever it is, the notifier is told, and tries again
             _untold("an event that was pushed could not be tried", group=push.mark.group, exc_info=error)

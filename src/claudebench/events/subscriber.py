@@ -14,7 +14,7 @@ were given up and do not end.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -23,7 +23,7 @@ import msgspec
 
 from claudebench.errors import ClaudeBenchError, Internal, InvalidParams, Stale
 from claudebench.events.cursor import NAME, PARTITIONS, Cursors, partition_of
-from claudebench.events.group import LEASE_MS
+from claudebench.events.group import LEASE_MS, HandedOver
 from claudebench.events.letters import RETRY_SIGN, DeadLetters, Letter
 from claudebench.events.model import Trace
 from claudebench.events.patterns import Patterns, compiled
@@ -215,12 +215,23 @@ class Delivering:
         self._subscription, self._workspace = subscription, workspace
         self._cursors, self._letters, self._mask = cursors, letters, mask
         self._wanted, self._instrument = subscription.wanted, instrument
+        self._leaving = asyncio.Event()
+
+    @property
+    def retries(self) -> int:
+        """How many further tries there are."""
+        return self._subscription.retries
+
+    def let_go(self) -> None:
+        """Begin no further try: who takes the partition next begins the event anew."""
+        self._leaving.set()
 
     async def deliver(self, event: Event, mark: Mark | None = None) -> Outcome:
         """Try until it is handled or dead.
 
         Raises:
             Stale: the partition is another's now; whatever was done of the event, it is that one's.
+            HandedOver: a try failed, and further ones are for who takes the partition next.
         """
         if not self._wanted.match(event.type):
             return "skipped"
@@ -235,10 +246,22 @@ class Delivering:
                 await self._hold(mark)
             self._note(event, error, tries)
             if tries > subscription.retries:
-                return await self._bury(event, mark, error, tries)
+                return await self.bury(event, mark, error, tries)
             later_s = error.after_s if isinstance(error, NotNow) else 0.0
-            await asyncio.sleep(max(subscription.backoff.delay_s(tries), later_s))
+            await self._rest(max(subscription.backoff.delay_s(tries), later_s))
             await self._hold(mark)
+
+    async def _rest(self, delay_s: float) -> None:
+        """Wait before a further try.
+
+        Raises:
+            HandedOver: there is to be none here.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._leaving.wait()
+        if self._leaving.is_set():
+            raise HandedOver
 
     async def _timed(self, event: Event, mark: Mark | None, tries: int) -> BaseException | None:
         started_ns = perf_counter_ns()
@@ -298,7 +321,12 @@ class Delivering:
         shown = self._shown(error)
         _failed("a subscriber failed", group=self._subscription.group, event_id=event.id, tries=tries, error=shown)
 
-    async def _bury(self, event: Event, mark: Mark | None, error: BaseException, tries: int) -> Outcome:
+    async def bury(self, event: Event, mark: Mark | None, error: BaseException, tries: int) -> Outcome:
+        """Make a dead letter of an event after so many tries, unless it was handled meanwhile.
+
+        Raises:
+            Stale: the partition is another's now.
+        """
         group, workspace = self._subscription.group, self._workspace
         letter = Letter(event=event, error=self._shown(error), tries=tries)
         partition = mark.partition if mark else partition_of(key_of(event), self._subscription.partitions)
@@ -314,7 +342,8 @@ class Delivering:
             said = f": {error}"
         except Exception:  # noqa: BLE001 - an error of somebody's may fail to say what it is
             said = ""
-        return self._mask(f"{type(error).__name__}{said}".rstrip(": ")[: ERROR_MAX * 4])[:ERROR_MAX]
+        told = self._mask(f"{type(error).__name__}{said}".rstrip(": ")[: ERROR_MAX * 4])[:ERROR_MAX]
+        return told.encode(errors="replace").decode()
 
 
 def key_of(event: Event) -> str:

@@ -217,7 +217,7 @@ class Seat:
         except Exception as error:  # noqa: BLE001 - whatever it is, the strategy does not work here
             _failed("a strategy failed", seam=self._seam, strategy=word.strategy, exc_info=error)
             await self._end()
-            told = self._mask(f"{type(error).__name__}: {error}")[:FAULT_MAX]
+            told = self._mask(f"{type(error).__name__}: {error}")[:FAULT_MAX].encode(errors="replace").decode()
             self._note(Place(word.epoch, State.FAILED, told))
         else:
             running.works = True

@@ -90,13 +90,17 @@ class Emitted(msgspec.Struct):
 class EventLag(Ask):
     """event.lag; without a group all of them."""
 
-    group: Annotated[str, Meta(max_length=64, description="Only this group")] = ""
+    group: Annotated[str, Meta(max_length=64, description="A group, such as notify")] = ""
 
 
-GroupName = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9._-]*$(?!\n)", description="Only this group")]
+GroupName = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9._-]*$(?!\n)", description="A group, such as notify")]
 LetterPlace = Annotated[
     str,
-    Meta(max_length=120, pattern=r"^([a-z0-9._-]{1,64} \d{1,16} \d{1,16}-\d{1,16})?$(?!\n)", description="the next"),
+    Meta(
+        max_length=120,
+        pattern=r"^([a-z0-9._-]{1,64} [0-9]{1,16} [0-9]{1,16}-[0-9]{1,16})?$(?!\n)",
+        description="what a page called `nextAfter`",
+    ),
 ]
 
 
@@ -130,7 +134,9 @@ class DeadEvents(msgspec.Struct, rename="camel"):
 class DeadMove(Ask):
     """event.dead.retry and event.dead.drop: one event of a group, or all that are dead now."""
 
-    group: Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9._-]+$(?!\n)", description="The group that gave up")]
+    group: Annotated[
+        str, Meta(max_length=64, pattern=r"^[a-z0-9._-]+$(?!\n)", description="The group that gave up, such as notify")
+    ]
     id: Annotated[Position, Meta(description="The event")] = ""
     all: Annotated[bool, Meta(description="All that are dead letters of the group now.")] = False
 
@@ -144,7 +150,9 @@ class DeadMoved(msgspec.Struct):
 class OneGroup(Ask):
     """event.group.drop and event.group.acknowledge."""
 
-    group: Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9._-]+$(?!\n)", description="The group of readers")]
+    group: Annotated[
+        str, Meta(max_length=64, pattern=r"^[a-z0-9._-]+$(?!\n)", description="The group of readers, such as notify")
+    ]
 
 
 class GroupDropped(msgspec.Struct):
@@ -164,9 +172,7 @@ class GapsAcknowledged(msgspec.Struct):
 
 
 Seam = Annotated[str, Meta(max_length=40, pattern=r"^[a-z-]+$(?!\n)", description="The seam, such as events")]
-MaybeSeam = Annotated[
-    str, Meta(max_length=40, pattern=r"^[a-z-]*$(?!\n)", description="Only this seam, such as events")
-]
+MaybeSeam = Annotated[str, Meta(max_length=40, pattern=r"^[a-z-]*$(?!\n)", description="A seam, such as events")]
 Strategy = Annotated[Pattern, Meta(description="The strategy; A, B and C are understood")]
 
 

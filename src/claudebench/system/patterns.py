@@ -80,7 +80,9 @@ async def show(request: model.PatternShow, context: Context, seams: Seams) -> mo
 
 def _known(seam: str, seams: Seams) -> str:
     if seam not in seams.defaults:
-        raise NotFound(f"there is no seam {seam!r}", nearest=nearest(seam, seams.defaults))
+        raise NotFound(
+            f"there is no seam {seam!r}, only {', '.join(seams.defaults)}", nearest=nearest(seam, seams.defaults)
+        )
     return seam
 
 

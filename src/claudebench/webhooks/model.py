@@ -15,7 +15,7 @@ URL_MAX = 2048
 EVENTS_MAX = 50
 KEEP_MAX_S = 604_800
 Url = Annotated[str, Meta(min_length=1, max_length=URL_MAX, description="Where events are POSTed to, https://...")]
-Id = Annotated[str, Meta(pattern=r"^wh-\d{1,15}$(?!\n)", description="a webhook's id, wh-<number>")]
+Id = Annotated[str, Meta(pattern=r"^wh-[0-9]{1,15}$(?!\n)", description="a webhook's id, wh-<number>")]
 Wanted = Annotated[str, Meta(max_length=LENGTH_MAX, pattern=PATTERN, description="an event type or pattern, task.*")]
 
 

@@ -355,6 +355,7 @@ URLS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 @given(st.one_of(URLS, URLS.map("https://".__add__), st.text(max_size=40).map("https://".__add__)))
 @example("https://example.com:443/x?y=@127.0.0.1")
+@example("https://_")
 def test_no_two_readers_disagree_about_a_url(url: str) -> None:
     """What is not refused has one host and one port, for another parser of URLs too, and no blank in what is sent."""
     try:
