@@ -99,7 +99,7 @@ LetterPlace = Annotated[
     Meta(
         max_length=120,
         pattern=r"^([a-z0-9._-]{1,64} [0-9]{1,16} [0-9]{1,16}-[0-9]{1,16})?$(?!\n)",
-        description="what a page called `nextAfter`",
+        description="what a page said comes next",
     ),
 ]
 

@@ -362,7 +362,11 @@ def test_no_two_readers_disagree_about_a_url(url: str) -> None:
         target = target_of(url)
     except Refused:
         return
-    other = httptools.parse_url(url.encode("ascii"))
+    try:
+        other = httptools.parse_url(url.encode("ascii"))
+    except httptools.HttpParserInvalidURLError:
+        assert "_" in target.host, "which names have inside, and that parser does not know"
+        return
     assert other.host.decode().lower().removesuffix(".") == target.host or ip_address(
         other.host.decode()
     ) == ip_address(target.host)
