@@ -32,6 +32,7 @@ class Doors:
     def __init__(self, app: App) -> None:
         """Take the composed app; until it is ready every door but liveness answers 503."""
         self._app = app
+        self._ends = False
         self._bodies = http.Bodies()
         self._gate: Gate = http.Gate(app.settings, lambda: app.operator_token)
         self._sockets = Sockets(app.settings.max_sockets)
@@ -51,16 +52,18 @@ class Doors:
                     return
             else:
                 response = await self._respond(scope, receive)
-        except asyncio.CancelledError:
-            response = http.problem(
-                Unavailable("the server ends; whether this was done is not known", outcome="unknown")
-            )
-        except Exception as error:  # noqa: BLE001 - the last resort
-            response = http.problem(internal(scope["path"], error))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last resort
+            response = http.problem(self._unforeseen(scope["path"], error))
         await http.answer(response, scope, send)
+
+    def _unforeseen(self, path: str, error: BaseException) -> ClaudeBenchError:
+        if self._ends and isinstance(error, asyncio.CancelledError):
+            return Unavailable("the server ends; whether this was done is not known", outcome="unknown")
+        return internal(path, error)
 
     async def drain(self) -> None:
         """End every open socket and stream: the server stops."""
+        self._ends = True
         await self._sockets.drain()
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:

