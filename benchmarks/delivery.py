@@ -9,7 +9,7 @@ never more than `AHEAD` ahead of the slowest subscriber), while one server is ki
 for longer than its lease, and one is stopped and started. Then every line is counted: what was lost, what was handled
 more than once, what came behind something newer of its partition, what behind anything newer at all. CPU is that of the
 servers and of the store, for each delivery; the bytes are what the store received and sent, for each event.
-The limit beside them is the same number of bare appends by our own script, pipelined, with nobody listening.
+The limit beside them is bare appends by our own script in the same run, pipelined, with nobody listening.
 """
 
 from __future__ import annotations

@@ -380,14 +380,15 @@ class App:
         refusals = self.refusals = Refusals(spool, self.settings.workspace)
         self._open.push_async_callback(refusals.stop)
         chain = self.chain = self._chain()
+        seams, leases = Seams(self.connection, self._given_ms), Leases(self.connection, self._given_ms)
         stores: dict[type, Any] = {
             TaskStore: TaskStore(self.connection, retain_days=self.settings.retain_days),
             InstanceStore: InstanceStore(self.connection),
             EventLog: facts,
             Cursors: Cursors(self.connection, self._given_ms),
             DeadLetters: DeadLetters(self.connection, self._given_ms),
-            Seams: Seams(self.connection, self._given_ms),
-            Migration: Migration(Seams(self.connection, self._given_ms), Leases(self.connection), self.process),
+            Seams: seams,
+            Migration: Migration(seams, leases, self.process),
             Workspaces: workspaces,
             Chain: chain,
             Rulebook: self._rulebook(),
@@ -425,7 +426,7 @@ class App:
     def _listen(self, facts: EventLog, stores: dict[type, Any], pubsub: PubSub) -> None:
         """Let the subscribers of apps be told, and the webhooks; they are the first to end."""
         self.webhooks = Webhooks(stores[WebhookStore], stores[Sender])
-        leases = Leases(self.connection, self._given_ms)
+        leases = stores[Migration].leases
         means = Means(facts, stores[Cursors], stores[DeadLetters], leases, self.tailer, pubsub, self.process, masked)
         self.listening = Listening(
             [each.bound(stores, lambda: self.dispatcher) for each in self._apps.subscribers],

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.conformance.worker import BEGUN, HANDLED, history_of
+from tests.integration.group_worker import ENTER
 from tests.integration.serving import Process
 
 from claudebench.events.subscriber import Backoff, Subscription
@@ -30,7 +31,7 @@ class Crew:
     def __init__(self, socket: str, workspace: str, way: Pattern) -> None:
         """Take where the store listens, a workspace of the test's own, and how its events are delivered."""
         self.socket, self.workspace, self.way = socket, workspace, way
-        self.outside = Process(socket, "outside", [])
+        self.outside = Process(socket, "outside", [], (ENTER,))
         self.inside: list[Process] = []
         self.workers: list[asyncio.subprocess.Process] = []
 

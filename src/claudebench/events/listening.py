@@ -124,7 +124,7 @@ class Listening:
                 await asyncio.wait(tasks)
 
     async def _try_to_serve(self, workspace: str) -> None:
-        """Serve a workspace; what goes wrong there, whatever it is, is said and keeps nobody else from being served."""
+        """Serve a workspace, later if the store is away; what else goes wrong is said, and harms no other workspace."""
         try:
             await self._serve(workspace)
         except ClaudeBenchError:
@@ -137,10 +137,7 @@ class Listening:
         place = self.places.get(workspace)
         subscriptions = [*self.subscriptions]
         if self.further:
-            try:
-                subscriptions += await self.further(workspace)
-            except ClaudeBenchError:
-                return
+            subscriptions += await self.further(workspace)
         if not place and not subscriptions:
             return
         others = sum(len(each.subscriptions) for name, each in self.places.items() if name != workspace)
